@@ -1,0 +1,1 @@
+//! Grammars: what a generation may say next, as token masks. Knows no model.

@@ -1,0 +1,1 @@
+//! Chat templates: messages to text. Knows no tokenizer.
