@@ -1,0 +1,1 @@
+//! Key and value memory of a conversation, in pages.

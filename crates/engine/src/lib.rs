@@ -1,0 +1,1 @@
+//! Tokens in, tokens out: loaded models, sessions, sampling, constrained generation.

@@ -1,0 +1,1 @@
+//! Model files from strangers: GGUF and safetensors, read with suspicion, and a GGUF writer.

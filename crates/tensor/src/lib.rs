@@ -1,0 +1,40 @@
+//! Numbers: what computes, and the bytes it computes with.
+//!
+//! The ground floor of the house. It knows vector instructions, quantised blocks, threads and
+//! mapped files; it refuses to know what a token, a model family or a conversation is.
+//!
+//! Read it in this order:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`bytes`] | read-only bytes: a mapped file, a vector, a static |
+//! | [`dtype`] | every ggml tensor type, by name and size |
+//! | [`quant`] | one file a block format: layout, unpack, and the definition it is judged by |
+//! | [`matrix`], [`rows`] | weights and activations |
+//! | [`isa`], `simd` | the instruction sets, one file each, behind one vocabulary |
+//! | [`pool`] | the threads |
+//! | [`cpu`], `kernel` | the fused operations a language model is made of |
+//!
+//! This is the only crate in which `unsafe` compiles. Kernel bodies have none: it stands in the
+//! loads and stores of each instruction set, in the one call that enters it, in the pool and in
+//! the mapping of files, and each block names the fact it relies on.
+
+pub mod bytes;
+pub mod cpu;
+pub mod dtype;
+pub mod isa;
+mod kernel;
+pub mod matrix;
+pub mod pool;
+pub mod probe;
+pub mod quant;
+pub mod rows;
+mod simd;
+
+pub use bytes::Bytes;
+pub use cpu::{Cpu, KvPages, KvPagesMut, Rope, RopeStyle, argmax, softmax};
+pub use dtype::DType;
+pub use isa::Isa;
+pub use matrix::{Matrix, MatrixError};
+pub use quant::quantize;
+pub use rows::Rows;

@@ -1,0 +1,170 @@
+//! Weights: a matrix of one storage type over read-only bytes.
+//!
+//! A [`Matrix`] that exists is sound: its type can be computed with, its rows are whole blocks and
+//! its bytes are exactly as many as the shape asks for. Kernels rely on that and check no more.
+
+use crate::bytes::Bytes;
+use crate::dtype::DType;
+use crate::quant;
+
+/// `rows × cols` weights; a row is contiguous (ggml writes the dimensions as `[cols, rows]`).
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    dtype: DType,
+    rows: usize,
+    cols: usize,
+    row_bytes: usize,
+    data: Bytes,
+}
+
+/// Why bytes are not a matrix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MatrixError {
+    /// The type is known but nothing here computes with it.
+    #[error("tensor type {0} cannot be computed with")]
+    Unsupported(DType),
+    /// A row does not consist of whole blocks.
+    #[error("rows of {cols} weights are not whole blocks of {dtype}, which hold {block}")]
+    PartialBlock {
+        /// The storage type.
+        dtype: DType,
+        /// The row's width.
+        cols: usize,
+        /// Weights in a block.
+        block: usize,
+    },
+    /// The shape asks for another number of bytes.
+    #[error("{rows} x {cols} weights of {dtype} take {wanted} bytes, found {found}")]
+    Size {
+        /// The storage type.
+        dtype: DType,
+        /// Number of rows.
+        rows: usize,
+        /// Width of a row.
+        cols: usize,
+        /// What the shape asks for.
+        wanted: u128,
+        /// What there is.
+        found: usize,
+    },
+}
+
+impl Matrix {
+    /// Checks the shape against the bytes, once and for all.
+    ///
+    /// # Errors
+    /// [`MatrixError`] where the type has no kernels, a row is not whole blocks, or the bytes are
+    /// not exactly those of the shape.
+    pub fn new(
+        dtype: DType,
+        rows: usize,
+        cols: usize,
+        data: Bytes,
+    ) -> Result<Matrix, MatrixError> {
+        if !dtype.computes() {
+            return Err(MatrixError::Unsupported(dtype));
+        }
+        let Some(row_bytes) = dtype.row_bytes(cols) else {
+            return Err(MatrixError::PartialBlock { dtype, cols, block: dtype.block() });
+        };
+        let wanted = row_bytes as u128 * rows as u128;
+        if wanted != data.len() as u128 {
+            return Err(MatrixError::Size { dtype, rows, cols, wanted, found: data.len() });
+        }
+        Ok(Matrix { dtype, rows, cols, row_bytes, data })
+    }
+
+    /// Packs floats as 32-bit weights.
+    ///
+    /// # Panics
+    /// Where they are not whole rows of `cols`.
+    pub fn from_f32(data: &[f32], cols: usize) -> Matrix {
+        let bytes = Bytes::from_vec(bytemuck::cast_slice(data).to_vec());
+        Matrix::new(DType::F32, data.len() / cols, cols, bytes).expect("whole rows")
+    }
+
+    /// The storage type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Number of rows: the width of what the matrix produces.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Width of a row: the width of what the matrix takes.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The stored bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// The stored bytes of row `i`.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn row(&self, i: usize) -> &[u8] {
+        &self.data.as_slice()[i * self.row_bytes..(i + 1) * self.row_bytes]
+    }
+
+    /// Writes row `i` as floats.
+    ///
+    /// # Panics
+    /// Where there is no such row or `out` is not `cols` wide.
+    pub fn decode_row(&self, i: usize, out: &mut [f32]) {
+        assert_eq!(out.len(), self.cols, "a row is {} wide", self.cols);
+        quant::decode(self.dtype, self.row(i), out);
+    }
+
+    /// All weights as floats, row by row.
+    pub fn decode(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.rows * self.cols];
+        quant::decode(self.dtype, &self.data, &mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_that_exists_is_sound() {
+        let bytes = |n| Bytes::from_vec(vec![0; n]);
+        assert!(Matrix::new(DType::Q4_0, 2, 64, bytes(72)).is_ok());
+        assert_eq!(
+            Matrix::new(DType::Iq2Xxs, 1, 256, bytes(66)).unwrap_err(),
+            MatrixError::Unsupported(DType::Iq2Xxs)
+        );
+        assert!(matches!(
+            Matrix::new(DType::Q4_0, 2, 33, bytes(72)),
+            Err(MatrixError::PartialBlock { .. })
+        ));
+        assert!(matches!(
+            Matrix::new(DType::Q4_0, 2, 64, bytes(71)),
+            Err(MatrixError::Size { .. })
+        ));
+        assert!(matches!(
+            Matrix::new(DType::F32, usize::MAX, usize::MAX / 4, bytes(4)),
+            Err(MatrixError::Size { .. })
+        ));
+    }
+
+    #[test]
+    fn floats_come_back() {
+        let m = Matrix::from_f32(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
+        assert_eq!((m.rows(), m.cols()), (2, 3));
+        let mut row = [0.0; 3];
+        m.decode_row(1, &mut row);
+        assert_eq!(row, [4.0, 5.0, 6.0]);
+    }
+}
