@@ -1,0 +1,145 @@
+//! One timeline: a table of pages and how many positions of them count.
+//!
+//! The order of a batch is plan, write, advance: [`Cache::reserve`] finds memory for the batch or
+//! fails with nothing changed, every layer writes its part, and [`Cache::advance`] makes the
+//! positions count. A batch that is given up between the first and the last leaves no trace.
+
+use std::sync::Arc;
+
+use ondine_tensor::{KvPages, KvPagesMut};
+
+use crate::error::CacheError;
+use crate::page::{CacheShape, PAGE, Page};
+
+/// Keys and values of one timeline.
+///
+/// There is no `Clone`: a second timeline is made by [`Cache::fork`], which says what it does.
+#[derive(Debug)]
+pub struct Cache {
+    shape: CacheShape,
+    /// Covers at least `len` positions; what lies behind them is not defined.
+    pages: Vec<Arc<Page>>,
+    len: usize,
+}
+
+impl Cache {
+    /// An empty timeline. No memory is taken before [`Cache::reserve`].
+    pub fn new(shape: CacheShape) -> Cache {
+        Cache { shape, pages: Vec::new(), len: 0 }
+    }
+
+    /// What a position costs.
+    pub fn shape(&self) -> CacheShape {
+        self.shape
+    }
+
+    /// Positions that count: the next token stands here.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was evaluated yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of the pages in the table, those shared with another timeline among them.
+    pub fn bytes(&self) -> usize {
+        self.pages.len() * self.shape.bytes_per_page().unwrap_or(0)
+    }
+
+    /// Pages in the table that another timeline holds too.
+    pub fn shared_pages(&self) -> usize {
+        self.pages.iter().filter(|page| Arc::strong_count(page) > 1).count()
+    }
+
+    /// Makes room for `tokens` positions after the present ones.
+    ///
+    /// # Errors
+    /// [`CacheError`] where there is no memory for them; the cache is then as it was.
+    pub fn reserve(&mut self, tokens: usize) -> Result<(), CacheError> {
+        let upto = self.len.saturating_add(tokens);
+        let too_large = CacheError::TooLarge { tokens: upto };
+        let (Some(_), Some(page_bytes)) = (self.shape.bytes_for(upto), self.shape.bytes_per_page())
+        else {
+            return Err(too_large);
+        };
+        let floats = page_bytes / size_of::<half::f16>();
+        let before = self.pages.len();
+        while self.pages.len() < upto.div_ceil(PAGE) {
+            match Page::new(floats) {
+                Ok(page) => self.pages.push(Arc::new(page)),
+                Err(bytes) => {
+                    self.pages.truncate(before);
+                    return Err(CacheError::OutOfMemory { bytes, tokens: upto });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `tokens` written positions count.
+    ///
+    /// # Panics
+    /// Where [`Cache::reserve`] was not asked for as many.
+    pub fn advance(&mut self, tokens: usize) {
+        let room = self.pages.len() * PAGE - self.len;
+        assert!(tokens <= room, "advanced by {tokens} positions with room for {room}");
+        self.len += tokens;
+    }
+
+    /// Forgets every position from `len` on, and gives back the pages that only they used.
+    /// A `len` beyond the end changes nothing.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        self.pages.truncate(self.len.div_ceil(PAGE));
+    }
+
+    /// A second timeline with the same past. The pages are shared until one of the two writes.
+    pub fn fork(&self) -> Cache {
+        let pages = self.pages[..self.len.div_ceil(PAGE)].to_vec();
+        Cache { shape: self.shape, pages, len: self.len }
+    }
+
+    /// Keys and values of `layer` for positions `0..upto`, page by page. The positions of the
+    /// batch being written may be among them.
+    ///
+    /// # Panics
+    /// Where `layer` or `upto` lie beyond what was reserved.
+    pub fn layer(&self, layer: usize, upto: usize) -> KvPages<'_> {
+        let block = self.shape.block();
+        let pages = &self.pages[..upto.div_ceil(PAGE)];
+        let mut keys = Vec::with_capacity(pages.len());
+        let mut values = Vec::with_capacity(pages.len());
+        for page in pages {
+            let (k, v) = page.layer(layer, block);
+            keys.push(k);
+            values.push(v);
+        }
+        let CacheShape { kv_heads, head_dim, .. } = self.shape;
+        KvPages { keys, values, page_tokens: PAGE, kv_heads, head_dim }
+    }
+
+    /// Keys and values of `layer` for the pages that hold positions `from..to`, to write. The
+    /// first page given is the one that holds `from`: it stands there at `from % PAGE`.
+    ///
+    /// A page that another timeline holds too is copied first, whole, since what lies before
+    /// `from` in it is still our past.
+    ///
+    /// # Panics
+    /// Where `layer` or `to` lie beyond what was reserved, or the range is empty.
+    pub fn layer_mut(&mut self, layer: usize, from: usize, to: usize) -> KvPagesMut<'_> {
+        assert!(from < to, "no positions to write between {from} and {to}");
+        let block = self.shape.block();
+        let pages = &mut self.pages[from / PAGE..to.div_ceil(PAGE)];
+        let mut keys = Vec::with_capacity(pages.len());
+        let mut values = Vec::with_capacity(pages.len());
+        for page in pages {
+            let (k, v) = Arc::make_mut(page).layer_mut(layer, block);
+            keys.push(k);
+            values.push(v);
+        }
+        let CacheShape { kv_heads, head_dim, .. } = self.shape;
+        KvPagesMut { keys, values, page_tokens: PAGE, kv_heads, head_dim }
+    }
+}
