@@ -1,2 +1,19 @@
-//! Chores of the repository.
-fn main() {}
+//! Chores of the repository, run as `cargo xtask NAME`. Ships nothing and knows no product code:
+//! it reads sources and manifests as text.
+
+mod repo;
+mod source;
+mod tidy;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["tidy"] => tidy::run(),
+        _ => {
+            eprintln!("usage: cargo xtask tidy    check the house rules and print a size report");
+            ExitCode::from(2)
+        }
+    }
+}
