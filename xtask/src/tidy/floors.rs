@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn edges_that_break_the_floors_are_found() {
-        let rows: &[(&[(&str, &[&str])], usize)] = &[
+        type Graph<'a> = &'a [(&'a str, &'a [&'a str])];
+        let rows: &[(Graph<'_>, usize)] = &[
             (&[("low", &[]), ("mid", &["low"]), ("top", &["low", "mid"])], 0),
             (&[("low", &["mid"]), ("mid", &[]), ("top", &[])], 1),
             (&[("low", &[]), ("mid", &["mid"]), ("top", &[])], 1),
