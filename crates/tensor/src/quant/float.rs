@@ -10,6 +10,7 @@
 //!
 //! What is not here: blocks, scales, and any product.
 
+use super::half_to_f32;
 use crate::dtype::DType;
 
 /// A type whose weights are floats that stand alone.
@@ -59,7 +60,7 @@ impl FloatFormat for F16 {
 
     #[inline(always)]
     fn get(bytes: &[u8]) -> f32 {
-        widen(u16::from_le_bytes([bytes[0], bytes[1]]))
+        half_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]))
     }
 }
 
@@ -71,25 +72,6 @@ impl FloatFormat for Bf16 {
     fn get(bytes: &[u8]) -> f32 {
         f32::from_bits(u32::from(u16::from_le_bytes([bytes[0], bytes[1]])) << 16)
     }
-}
-
-/// A half-precision float as a float, without a branch, so that loops over it turn into vectors
-/// on every machine; the crate `half` asks the processor for F16C at each call.
-#[inline(always)]
-pub(super) fn widen(half: u16) -> f32 {
-    // The exponents' biases are 15 and 127.
-    const REBIAS: u32 = (127 - 15) << 23;
-    let magnitude = u32::from(half & 0x7fff);
-    let finite = (magnitude << 13) + REBIAS;
-    // A subnormal counts units of 2^-24, which is what the last bit of 0.5 is worth. Made by a
-    // subtraction of normal numbers, it costs no detour through the processor's slow path.
-    let subnormal = (f32::from_bits(0.5f32.to_bits() | magnitude) - 0.5).to_bits();
-    let bits = match magnitude {
-        0..0x0400 => subnormal,
-        0x0400..0x7c00 => finite,
-        _ => finite + REBIAS, // exponent 31 becomes 255: infinity or NaN
-    };
-    f32::from_bits(bits | u32::from(half & 0x8000) << 16)
 }
 
 /// Writes stored floats as 32-bit ones.
@@ -122,19 +104,6 @@ pub(super) fn encode(dtype: DType, src: &[f32]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The same float, any NaN being as good as another.
-    fn same(a: f32, b: f32) -> bool {
-        a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
-    }
-
-    #[test]
-    fn every_half_widens_as_the_half_crate_says() {
-        for bits in 0..=u16::MAX {
-            let (got, expected) = (widen(bits), half::f16::from_bits(bits).to_f32());
-            assert!(same(got, expected), "{bits:#06x} widens to {got}, expected {expected}");
-        }
-    }
 
     #[test]
     fn every_brain_float_and_every_half_comes_back() {
