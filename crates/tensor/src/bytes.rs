@@ -93,11 +93,7 @@ impl Bytes {
         #[cfg(unix)]
         if let Owner::Mapped(map) = &self.owner {
             // The advice is about speed alone, so a refusal is not an error worth telling.
-            let _ = map.advise_range(
-                memmap2::Advice::WillNeed,
-                self.range.start,
-                self.range.len(),
-            );
+            let _ = map.advise_range(memmap2::Advice::WillNeed, self.range.start, self.range.len());
         }
     }
 }

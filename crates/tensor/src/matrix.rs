@@ -55,12 +55,7 @@ impl Matrix {
     /// # Errors
     /// [`MatrixError`] where the type has no kernels, a row is not whole blocks, or the bytes are
     /// not exactly those of the shape.
-    pub fn new(
-        dtype: DType,
-        rows: usize,
-        cols: usize,
-        data: Bytes,
-    ) -> Result<Matrix, MatrixError> {
+    pub fn new(dtype: DType, rows: usize, cols: usize, data: Bytes) -> Result<Matrix, MatrixError> {
         if !dtype.computes() {
             return Err(MatrixError::Unsupported(dtype));
         }

@@ -1,0 +1,694 @@
+//! The processor as the rest of the house sees it: about a dozen fused operations.
+//!
+//! A [`Cpu`] owns the threads and chooses the instruction set, once. It decides how an operation
+//! is split; what is computed stands in `kernel`. Every operation gives the same result on the
+//! same instruction set whatever the number of threads, since an output element is always
+//! computed whole, by one thread, in one order.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use half::f16;
+
+use crate::isa::Isa;
+use crate::kernel::activation::{Quantised, Scaling, Tile, quantise};
+use crate::kernel::attend::{self, Span};
+use crate::kernel::float_product::{self, FloatPanel};
+use crate::kernel::{element, product};
+use crate::matrix::Matrix;
+use crate::pool::{Chunks, Parts, Pool};
+use crate::rows::Rows;
+
+/// Tokens in a page of keys and values.
+pub const PAGE: usize = attend::PAGE;
+
+/// Up to this many rows of activations, weights are read row by row; beyond, in panels.
+const ROW_PATH: usize = product::ROW_COLS;
+
+/// Below this many floats a second thread costs more than it brings.
+const WORTH_SPLITTING: usize = 1 << 14;
+
+/// What computes: some threads and an instruction set.
+pub struct Cpu {
+    isa: Isa,
+    pool: Pool,
+    scratch: Vec<Mutex<Scratch>>,
+    activations: Mutex<Activations>,
+}
+
+/// One thread's buffers, kept so that a token costs no allocation.
+#[derive(Default)]
+struct Scratch {
+    out: Vec<f32>,
+    panels: Vec<Panels>,
+    row: Quantised,
+    scores: Vec<f32>,
+    queries: Vec<f32>,
+    rounded: Vec<f16>,
+}
+
+#[derive(Default)]
+struct Panels {
+    bytes: product::Panel,
+    floats: FloatPanel,
+}
+
+/// The right factor of the products of one call, in the forms that they ask for.
+#[derive(Default)]
+struct Activations {
+    by32: Form,
+    by256: Form,
+    floats: Vec<Vec<f32>>,
+}
+
+#[derive(Default)]
+struct Form {
+    rows: Quantised,
+    tiles: Vec<Tile>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic in a kernel is a bug that reaches the caller by itself; buffers hold no invariant.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cpu {
+    /// Starts `threads - 1` threads beside the caller's.
+    ///
+    /// # Panics
+    /// Where this machine does not run `isa`: [`Isa`]'s parser and [`Isa::available`] give none
+    /// of those.
+    pub fn new(threads: usize, isa: Isa) -> Cpu {
+        assert!(isa.is_available(), "this machine does not run {isa}");
+        let pool = Pool::new(threads);
+        let scratch = (0..pool.threads()).map(|_| Mutex::default()).collect();
+        Cpu { isa, pool, scratch, activations: Mutex::default() }
+    }
+
+    /// How many threads compute, the caller's among them.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The threads, for those who measure.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Multiplies `x` (count, cols) with several matrices in one parallel region: each output
+    /// becomes (count, rows of its matrix). `x` is quantised once for all of them.
+    ///
+    /// # Panics
+    /// Where a matrix's `cols` is not `x`'s width, or an output has another shape.
+    pub fn matmul(&self, x: &Rows, products: &mut [(&Matrix, &mut Rows)]) {
+        for (w, y) in products.iter() {
+            assert_eq!(w.cols(), x.width(), "matmul: weights and activations differ in width");
+            assert_eq!((y.count(), y.width()), (x.count(), w.rows()), "matmul: output shape");
+        }
+        if x.count() == 0 || x.width() == 0 {
+            return;
+        }
+        let outputs: Vec<Product<'_>> = products
+            .iter_mut()
+            .map(|(w, y)| Product { w, width: y.width(), y: Parts::new(y.as_mut_slice()) })
+            .collect();
+        let mut activations = lock(&self.activations);
+        if x.count() <= ROW_PATH {
+            self.by_rows(x, &outputs, &mut activations);
+        } else {
+            self.by_panels(x, &outputs, &mut activations);
+        }
+    }
+
+    fn by_rows(&self, x: &Rows, products: &[Product<'_>], activations: &mut Activations) {
+        let Activations { by32, by256, .. } = activations;
+        for (form, scaling) in [(&mut *by32, Scaling::By32), (&mut *by256, Scaling::By256)] {
+            if !products.iter().any(|p| p.scaling() == Some(scaling)) {
+                continue;
+            }
+            form.rows.reset(x.count(), x.width());
+            let (w, b) = (x.width(), x.width() / 32);
+            for i in 0..x.count() {
+                let Quantised { q, scale, sum, weighted, .. } = &mut form.rows;
+                quantise(
+                    self.isa,
+                    scaling,
+                    x.row(i),
+                    &mut q[i * w..(i + 1) * w],
+                    &mut scale[i * b..(i + 1) * b],
+                    &mut sum[i * b..(i + 1) * b],
+                    &mut weighted[i * 2 * b..(i + 1) * 2 * b],
+                );
+            }
+        }
+        let (by32, by256) = (&by32.rows, &by256.rows);
+        let total: usize = products.iter().map(|p| p.w.rows()).sum();
+        let n = x.count();
+        // Long enough to be one sequential stream, short enough that a late thread is helped out.
+        let size = (total / (self.threads() * 8)).clamp(16, 512).next_multiple_of(16);
+        let chunks = Chunks::new(total, size);
+        self.pool.run(&|thread| {
+            let mut scratch = lock(&self.scratch[thread]);
+            while let Some(range) = chunks.take() {
+                for (product, rows) in split(products, range) {
+                    let w = product.w;
+                    let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
+                    let out = &mut scratch.out;
+                    out.resize(rows.len() * n, 0.0);
+                    match product.scaling() {
+                        Some(scaling) => {
+                            let x = if scaling == Scaling::By32 { by32 } else { by256 };
+                            product::rows(self.isa, w.dtype(), bytes, w.row_bytes(), x, 0, n, out);
+                        }
+                        None => {
+                            let x = x.as_slice();
+                            float_product::rows(
+                                self.isa,
+                                w.dtype(),
+                                bytes,
+                                w.row_bytes(),
+                                x,
+                                n,
+                                out,
+                            );
+                        }
+                    }
+                    for col in 0..n {
+                        let at = col * product.width + rows.start;
+                        // SAFETY: `chunks` gives each range of rows to one thread, once.
+                        let y = unsafe { product.y.part(at..at + rows.len()) };
+                        for (y, out) in y.iter_mut().zip(out.chunks_exact(n)) {
+                            *y = out[col];
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    fn by_panels(&self, x: &Rows, products: &[Product<'_>], activations: &mut Activations) {
+        let width = x.width();
+        let mut tiles: Vec<Range<usize>> = Vec::new();
+        while let Some(left) =
+            Some(x.count() - tiles.last().map_or(0, |t| t.end)).filter(|&n| n > 0)
+        {
+            let first = x.count() - left;
+            tiles.push(first..first + product::tile_cols(self.isa, left));
+        }
+        let wants = |s| products.iter().any(|p| p.scaling() == s);
+        let want = [wants(Some(Scaling::By32)), wants(Some(Scaling::By256)), wants(None)];
+        let Activations { by32, by256, floats } = activations;
+        for (tiles_of, wanted) in [(&mut by32.tiles, want[0]), (&mut by256.tiles, want[1])] {
+            if wanted && tiles_of.len() < tiles.len() {
+                tiles_of.resize_with(tiles.len(), Tile::default);
+            }
+        }
+        if want[2] && floats.len() < tiles.len() {
+            floats.resize_with(tiles.len(), Vec::default);
+        }
+        let packed32 = Parts::new(&mut by32.tiles);
+        let packed256 = Parts::new(&mut by256.tiles);
+        let packed_floats = Parts::new(floats);
+        let chunks = Chunks::new(tiles.len(), 1);
+        self.pool.run(&|thread| {
+            let mut scratch = lock(&self.scratch[thread]);
+            while let Some(range) = chunks.take() {
+                let t = range.start;
+                let x = &x.as_slice()[tiles[t].start * width..tiles[t].end * width];
+                for (wanted, packed, scaling) in
+                    [(want[0], &packed32, Scaling::By32), (want[1], &packed256, Scaling::By256)]
+                {
+                    if wanted {
+                        // SAFETY: `chunks` gives each tile to one thread, once.
+                        let tile = unsafe { packed.part(range.clone()) };
+                        tile[0].pack(self.isa, scaling, x, width, &mut scratch.row);
+                    }
+                }
+                if want[2] {
+                    // SAFETY: as above.
+                    let tile = unsafe { packed_floats.part(range) };
+                    float_product::pack_columns(x, width, &mut tile[0]);
+                }
+            }
+        });
+        let activations = &*activations;
+
+        // A unit is a few panels of rows: small enough that they stay in the second-level cache
+        // while all tiles pass by, large enough that a tile is read from memory seldom.
+        let lanes = product::lanes(self.isa);
+        let total: usize = products.iter().map(|p| p.w.rows()).sum();
+        let panels = (total / (lanes * self.threads() * 8)).clamp(1, 4);
+        let units: Vec<(&Product<'_>, Range<usize>)> = products
+            .iter()
+            .flat_map(|p| {
+                let size = panels * lanes;
+                (0..p.w.rows())
+                    .step_by(size)
+                    .map(move |first| (p, first..p.w.rows().min(first + size)))
+            })
+            .collect();
+        let chunks = Chunks::new(units.len(), 1);
+        self.pool.run(&|thread| {
+            let mut scratch = lock(&self.scratch[thread]);
+            let Scratch { out, panels, .. } = &mut *scratch;
+            while let Some(range) = chunks.take() {
+                let (product, rows) = &units[range.start];
+                let w = product.w;
+                let groups = rows.len().div_ceil(lanes);
+                if panels.len() < groups {
+                    panels.resize_with(groups, Panels::default);
+                }
+                let group =
+                    |g: usize| rows.start + g * lanes..rows.end.min(rows.start + (g + 1) * lanes);
+                for (g, panel) in panels.iter_mut().enumerate().take(groups) {
+                    let rows = group(g);
+                    let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
+                    match product.scaling() {
+                        Some(_) => {
+                            panel.bytes.unpack(self.isa, w.dtype(), bytes, w.row_bytes(), width);
+                        }
+                        None => {
+                            panel.floats.unpack(w.dtype(), bytes, w.row_bytes(), width, lanes);
+                        }
+                    }
+                }
+                for (t, tile) in tiles.iter().enumerate() {
+                    out.resize(tile.len() * lanes, 0.0);
+                    for (g, panel) in panels.iter().enumerate().take(groups) {
+                        let tiles = match product.scaling() {
+                            Some(Scaling::By32) => Some(&activations.by32.tiles),
+                            Some(Scaling::By256) => Some(&activations.by256.tiles),
+                            None => None,
+                        };
+                        match tiles {
+                            Some(tiles) => panel.bytes.times(self.isa, w.dtype(), &tiles[t], out),
+                            None => {
+                                let packed = &activations.floats[t];
+                                panel.floats.times(self.isa, packed, tile.len(), out);
+                            }
+                        }
+                        let rows = group(g);
+                        for (col, out) in tile.clone().zip(out.chunks_exact(lanes)) {
+                            let at = col * product.width + rows.start;
+                            // SAFETY: each unit of rows goes to one thread, once, and units of a
+                            // product do not overlap.
+                            let y = unsafe { product.y.part(at..at + rows.len()) };
+                            y.copy_from_slice(&out[..rows.len()]);
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Writes the rows `ids` of a table as floats: `out` becomes (ids, cols).
+    ///
+    /// # Panics
+    /// Where an id is not a row of the table, or `out` is not `cols` wide.
+    pub fn embed(&self, table: &Matrix, ids: &[u32], out: &mut Rows) {
+        out.resize(ids.len());
+        for (i, &id) in ids.iter().enumerate() {
+            table.decode_row(id as usize, out.row_mut(i));
+        }
+    }
+
+    /// Divides each row by its root mean square and multiplies with `weight`. Where rows are wider
+    /// than `weight`, each piece of that width (a head) is normalised by itself.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn rms_norm(&self, x: &Rows, weight: &[f32], eps: f32, out: &mut Rows) {
+        assert_eq!((x.count(), x.width()), (out.count(), out.width()), "rms_norm: shapes");
+        assert!(x.width().is_multiple_of(weight.len().max(1)), "rms_norm: weight width");
+        self.each_row(out, |r, out| {
+            let pieces =
+                x.row(r).chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len()));
+            for (x, out) in pieces {
+                element::rms_norm(self.isa, x, weight, eps, out);
+            }
+        });
+    }
+
+    /// Subtracts each row's mean, divides by its deviation, multiplies and adds.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn layer_norm(&self, x: &Rows, weight: &[f32], bias: &[f32], eps: f32, out: &mut Rows) {
+        assert_eq!((x.count(), x.width()), (out.count(), out.width()), "layer_norm: shapes");
+        assert_eq!((weight.len(), bias.len()), (x.width(), x.width()), "layer_norm: weights");
+        self.each_row(out, |r, out| {
+            element::layer_norm(self.isa, x.row(r), weight, bias, eps, out);
+        });
+    }
+
+    /// Turns the heads of each row by the angles of its position, row 0 at `first_position`.
+    ///
+    /// # Panics
+    /// Where a row is not whole heads, or a head is narrower than what is turned.
+    pub fn rope(&self, x: &mut Rows, heads: usize, rope: &Rope, first_position: usize) {
+        let head_dim = x.width().checked_div(heads).unwrap_or(0);
+        assert_eq!(head_dim * heads, x.width(), "rope: a row is not {heads} heads");
+        assert!(rope.dims <= head_dim, "rope: {} of {head_dim} dimensions", rope.dims);
+        if x.count() == 0 || rope.dims == 0 {
+            return;
+        }
+        rope.reach(first_position + x.count());
+        let table = rope.table.read().unwrap_or_else(PoisonError::into_inner);
+        let half = rope.dims / 2;
+        self.each_row(x, |r, row| {
+            let at = (first_position + r) * half;
+            let angles = &table[at..at + half];
+            for head in row.chunks_exact_mut(head_dim) {
+                match rope.style {
+                    RopeStyle::Interleaved => {
+                        element::rope_interleaved(&mut head[..rope.dims], angles);
+                    }
+                    RopeStyle::Halves => element::rope_halves(&mut head[..rope.dims], angles),
+                }
+            }
+        });
+    }
+
+    /// Rounds keys and values of new tokens into their pages, row 0 at `first_position`.
+    ///
+    /// `pages.keys[0]` is the page that holds `first_position`.
+    ///
+    /// # Panics
+    /// Where the pages are too few or have another shape.
+    pub fn store_kv(&self, k: &Rows, v: &Rows, pages: &mut KvPagesMut<'_>, first_position: usize) {
+        let (heads, dim) = (pages.kv_heads, pages.head_dim);
+        assert_eq!((k.width(), v.width()), (heads * dim, heads * dim), "store_kv: widths");
+        assert_eq!(k.count(), v.count(), "store_kv: counts");
+        let mut scratch = lock(&self.scratch[0]);
+        for r in 0..k.count() {
+            let slot = first_position % PAGE + r;
+            let (page, slot) = (slot / PAGE, slot % PAGE);
+            let (keys, values) = (&mut *pages.keys[page], &mut *pages.values[page]);
+            for h in 0..heads {
+                let head = h * dim..(h + 1) * dim;
+                let inside = h * dim * PAGE..(h + 1) * dim * PAGE;
+                attend::store(
+                    self.isa,
+                    &k.row(r)[head.clone()],
+                    &v.row(r)[head],
+                    &mut keys[inside.clone()],
+                    &mut values[inside],
+                    slot,
+                    &mut scratch.rounded,
+                );
+            }
+        }
+    }
+
+    /// Causal attention: row `r` of `q` (count, heads × head_dim) stands at
+    /// `first_position + r` and sees that token and all before it. Query heads share key/value
+    /// heads in equal groups. `out` has `q`'s shape.
+    ///
+    /// # Panics
+    /// Where shapes differ, heads are not whole groups, or the pages end too early.
+    pub fn attend(
+        &self,
+        q: &Rows,
+        kv: &KvPages<'_>,
+        first_position: usize,
+        scale: f32,
+        out: &mut Rows,
+    ) {
+        let dim = kv.head_dim;
+        assert_eq!((q.count(), q.width()), (out.count(), out.width()), "attend: shapes");
+        let heads = q.width().checked_div(dim).unwrap_or(0);
+        assert_eq!(heads * dim, q.width(), "attend: queries are not heads of {dim}");
+        assert!(kv.kv_heads > 0 && heads.is_multiple_of(kv.kv_heads), "attend: groups");
+        assert_eq!(kv.page_tokens, PAGE, "attend: page size");
+        let tokens = first_position + q.count();
+        assert!(
+            kv.keys.len() >= tokens.div_ceil(PAGE) && kv.values.len() >= kv.keys.len(),
+            "attend: {tokens} tokens in {} pages",
+            kv.keys.len()
+        );
+        let group = heads / kv.kv_heads;
+        // Columns of one key/value head: its query heads at every position, position-major.
+        let columns = group * q.count();
+        let share = (columns * kv.kv_heads).div_ceil(self.threads() * 2).max(1);
+        let mut units: Vec<(usize, Range<usize>)> = Vec::new();
+        for head in 0..kv.kv_heads {
+            let mut first = 0;
+            while first < columns {
+                let n = product::tile_cols(self.isa, (columns - first).min(share));
+                units.push((head, first..first + n));
+                first += n;
+            }
+        }
+        let parts = Parts::new(out.as_mut_slice());
+        // Later columns see more tokens: the long units go first.
+        let chunks = Chunks::new(units.len(), 1);
+        self.pool.run(&|thread| {
+            let mut scratch = lock(&self.scratch[thread]);
+            let Scratch { out, scores, queries, .. } = &mut *scratch;
+            let (mut keys, mut values) = (Vec::new(), Vec::new());
+            while let Some(range) = chunks.take() {
+                let (head, columns) = &units[units.len() - 1 - range.start];
+                let n = columns.len();
+                let place = |column: usize| (column / group, head * group + column % group);
+                queries.resize(dim * n, 0.0);
+                let mut limits = [0; 16];
+                for (j, column) in columns.clone().enumerate() {
+                    let (row, head) = place(column);
+                    limits[j] = first_position + row + 1;
+                    let q = &q.row(row)[head * dim..(head + 1) * dim];
+                    for (to, q) in queries.chunks_exact_mut(n).zip(q) {
+                        to[j] = q * scale;
+                    }
+                }
+                let limits = &limits[..n];
+                let pages = limits.iter().max().map_or(0, |t| t.div_ceil(PAGE));
+                let inside = head * dim * PAGE..(head + 1) * dim * PAGE;
+                keys.clear();
+                keys.extend(kv.keys[..pages].iter().map(|p| &p[inside.clone()]));
+                values.clear();
+                values.extend(kv.values[..pages].iter().map(|p| &p[inside.clone()]));
+                let span = Span { keys: &keys, values: &values, head_dim: dim };
+                out.resize(n * dim, 0.0);
+                attend::attend(self.isa, queries, &span, limits, scores, out);
+                for (out, column) in out.chunks_exact(dim).zip(columns.clone()) {
+                    let (row, head) = place(column);
+                    let at = row * q.width() + head * dim;
+                    // SAFETY: a column is in one unit, a unit goes to one thread, once, and
+                    // columns differ in row or head.
+                    unsafe { parts.part(at..at + dim) }.copy_from_slice(out);
+                }
+            }
+        });
+    }
+
+    /// `gate = silu(gate) * up`.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn swiglu(&self, gate: &mut Rows, up: &Rows) {
+        assert_eq!((gate.count(), gate.width()), (up.count(), up.width()), "swiglu: shapes");
+        self.each_row(gate, |r, gate| element::swiglu(self.isa, gate, up.row(r)));
+    }
+
+    /// Gelu, in its tanh form.
+    pub fn gelu(&self, x: &mut Rows) {
+        self.each_row(x, |_, x| element::gelu(self.isa, x));
+    }
+
+    /// `x += y`.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn add(&self, x: &mut Rows, y: &Rows) {
+        assert_eq!((x.count(), x.width()), (y.count(), y.width()), "add: shapes");
+        self.each_row(x, |r, x| element::add(self.isa, x, y.row(r)));
+    }
+
+    /// Adds `bias` to every row.
+    ///
+    /// # Panics
+    /// Where the widths differ.
+    pub fn add_bias(&self, x: &mut Rows, bias: &[f32]) {
+        assert_eq!(x.width(), bias.len(), "add_bias: widths");
+        self.each_row(x, |_, x| element::add(self.isa, x, bias));
+    }
+
+    /// Calls `f` with every row, on all threads where that pays.
+    fn each_row(&self, x: &mut Rows, f: impl Fn(usize, &mut [f32]) + Sync) {
+        let (count, width) = (x.count(), x.width());
+        if count == 1 || count * width < WORTH_SPLITTING {
+            for r in 0..count {
+                f(r, x.row_mut(r));
+            }
+            return;
+        }
+        let parts = Parts::new(x.as_mut_slice());
+        let chunks = Chunks::new(count, count.div_ceil(self.threads() * 4));
+        self.pool.run(&|_| {
+            while let Some(range) = chunks.take() {
+                for r in range {
+                    // SAFETY: `chunks` gives each row to one thread, once.
+                    f(r, unsafe { parts.part(r * width..(r + 1) * width) });
+                }
+            }
+        });
+    }
+}
+
+struct Product<'a> {
+    w: &'a Matrix,
+    y: Parts<'a, f32>,
+    width: usize,
+}
+
+impl Product<'_> {
+    /// How activations are quantised for these weights; `None` for float weights.
+    fn scaling(&self) -> Option<Scaling> {
+        crate::quant::with_format!(
+            self.w.dtype(),
+            F => const { Some(Scaling::of::<F>()) },
+            else None
+        )
+    }
+}
+
+/// The parts of `range` (over all products' rows, one after another) by product.
+fn split<'a, 'p>(
+    products: &'p [Product<'a>],
+    range: Range<usize>,
+) -> impl Iterator<Item = (&'p Product<'a>, Range<usize>)> {
+    let mut before = 0;
+    products.iter().filter_map(move |p| {
+        let first = before;
+        before += p.w.rows();
+        let (start, end) = (range.start.max(first), range.end.min(before));
+        (start < end).then(|| (p, start - first..end - first))
+    })
+}
+
+/// How a head's dimensions are paired for rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopeStyle {
+    /// Neighbours: (0, 1), (2, 3) ... (the llama family's files).
+    Interleaved,
+    /// Half the turned dimensions apart: (0, n/2), (1, n/2 + 1) ... (qwen, gpt-neox).
+    Halves,
+}
+
+/// Rotary positions: the angle of pair `i` at position `p` is
+/// `p * scale * base^(-2i / dims) / factor[i]` (Su et al. 2021; factors as in Llama 3).
+pub struct Rope {
+    style: RopeStyle,
+    dims: usize,
+    /// Radians for each position, by pair.
+    step: Vec<f64>,
+    /// (positions, dims / 2) cosines and sines, made as far as they were needed.
+    table: RwLock<Vec<[f32; 2]>>,
+}
+
+impl Rope {
+    /// `dims` is how many of a head's dimensions are turned (even); `factors` divide the angles,
+    /// one for each pair.
+    ///
+    /// # Panics
+    /// Where `dims` is odd or the factors are not `dims / 2`.
+    pub fn new(
+        style: RopeStyle,
+        dims: usize,
+        base: f32,
+        factors: Option<&[f32]>,
+        scale: f32,
+    ) -> Rope {
+        assert!(dims.is_multiple_of(2), "rope turns pairs, not {dims} dimensions");
+        assert!(factors.is_none_or(|f| f.len() == dims / 2), "rope: one factor a pair");
+        let step = (0..dims / 2)
+            .map(|i| {
+                let factor = factors.map_or(1.0, |f| f64::from(f[i]));
+                let power = -2.0 * i as f64 / dims as f64;
+                f64::from(scale) * f64::from(base).powf(power) / factor
+            })
+            .collect();
+        Rope { style, dims, step, table: RwLock::default() }
+    }
+
+    /// Makes the table reach `positions`, in steps so that decoding seldom waits for it.
+    fn reach(&self, positions: usize) {
+        let half = self.dims / 2;
+        let have = self.table.read().unwrap_or_else(PoisonError::into_inner).len() / half;
+        if have >= positions {
+            return;
+        }
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        for position in table.len() / half..positions.next_multiple_of(64) {
+            table.extend(self.step.iter().map(|step| {
+                let angle = position as f64 * step;
+                [angle.cos() as f32, angle.sin() as f32]
+            }));
+        }
+    }
+}
+
+impl std::fmt::Debug for Rope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rope({:?}, {} dimensions)", self.style, self.dims)
+    }
+}
+
+/// Keys and values of one layer, in pages of [`PAGE`] tokens from position 0 on.
+///
+/// How a page lies inside is the kernels' affair: (kv_heads, head_dim, PAGE) for keys and
+/// (kv_heads, PAGE, head_dim) for values. Both are `kv_heads * head_dim * PAGE` long.
+pub struct KvPages<'a> {
+    /// Pages of keys.
+    pub keys: Vec<&'a [f16]>,
+    /// Pages of values.
+    pub values: Vec<&'a [f16]>,
+    /// Tokens in a page: [`PAGE`].
+    pub page_tokens: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Dimensions of a head.
+    pub head_dim: usize,
+}
+
+/// Pages to write new tokens into; the first holds the first new position.
+pub struct KvPagesMut<'a> {
+    /// Pages of keys.
+    pub keys: Vec<&'a mut [f16]>,
+    /// Pages of values.
+    pub values: Vec<&'a mut [f16]>,
+    /// Tokens in a page: [`PAGE`].
+    pub page_tokens: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Dimensions of a head.
+    pub head_dim: usize,
+}
+
+/// Turns scores into probabilities, in place.
+pub fn softmax(x: &mut [f32]) {
+    attend::softmax(Isa::best(), x);
+}
+
+/// The place of the largest value, the first of equals; `None` where a value is not a number or
+/// there is none.
+pub fn argmax(x: &[f32]) -> Option<usize> {
+    let mut best: Option<usize> = None;
+    for (i, value) in x.iter().enumerate() {
+        if value.is_nan() {
+            return None;
+        }
+        if best.is_none_or(|b| *value > x[b]) {
+            best = Some(i);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests;

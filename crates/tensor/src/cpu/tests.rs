@@ -1,0 +1,344 @@
+//! Every operation, on every instruction set and several thread counts, against its definition
+//! in double precision.
+
+use super::*;
+use crate::bytes::Bytes;
+use crate::dtype::DType;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 >> 33
+    }
+    fn below(&mut self, n: usize) -> usize {
+        self.next() as usize % n
+    }
+    /// Roughly normal.
+    fn float(&mut self) -> f32 {
+        (0..4).map(|_| self.next() as f32 / (1u64 << 31) as f32 - 0.5).sum()
+    }
+    fn rows(&mut self, count: usize, width: usize) -> Rows {
+        Rows::from_vec((0..count * width).map(|_| self.float()).collect(), width)
+    }
+}
+
+/// Random weights of any type: random bytes, with the scales made ordinary.
+fn weights(random: &mut Random, dtype: DType, rows: usize, cols: usize) -> Matrix {
+    let count = dtype.row_bytes(cols).unwrap() * rows;
+    let mut bytes: Vec<u8> = (0..count).map(|_| random.next() as u8).collect();
+    match dtype {
+        DType::F32 | DType::F16 | DType::Bf16 => {
+            let floats: Vec<f32> = (0..rows * cols).map(|_| random.float()).collect();
+            bytes = crate::quantize(dtype, &floats, cols).unwrap();
+        }
+        _ => {
+            for block in bytes.chunks_exact_mut(dtype.block_bytes()) {
+                let scale = half::f16::from_f32(random.float() * 0.02).to_le_bytes();
+                let at: &[usize] = match dtype {
+                    DType::Q2K => &[80, 82],
+                    DType::Q3K => &[108],
+                    DType::Q6K => &[208],
+                    DType::Q4K | DType::Q5K | DType::Q4_1 | DType::Q5_1 => &[0, 2],
+                    _ => &[0],
+                };
+                for &at in at {
+                    block[at..at + 2].copy_from_slice(&scale);
+                }
+            }
+        }
+    }
+    Matrix::new(dtype, rows, cols, Bytes::from_vec(bytes)).unwrap()
+}
+
+const COMPUTING: [DType; 14] = [
+    DType::F32,
+    DType::F16,
+    DType::Bf16,
+    DType::Q8_0,
+    DType::Q4_0,
+    DType::Q4_1,
+    DType::Q5_0,
+    DType::Q5_1,
+    DType::Q2K,
+    DType::Q3K,
+    DType::Q4K,
+    DType::Q5K,
+    DType::Q6K,
+    DType::Iq4Nl,
+];
+
+#[test]
+fn the_list_is_the_table() {
+    assert!(DType::all().filter(|d| d.computes()).all(|d| COMPUTING.contains(&d)));
+}
+
+/// The product by its definition, over the activations as the format rounds them.
+fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
+    let mut x = x.clone();
+    let scaling = Product { w, y: Parts::new(&mut []), width: 0 }.scaling();
+    if let Some(scaling) = scaling {
+        for r in 0..x.count() {
+            let mut q = Quantised::default();
+            q.reset(1, x.width());
+            let Quantised { q, scale, sum, weighted, .. } = &mut q;
+            quantise(Isa::Scalar, scaling, x.row(r), q, scale, sum, weighted);
+            for (i, x) in x.row_mut(r).iter_mut().enumerate() {
+                *x = f32::from(q[i]) * scale[i / 32];
+            }
+        }
+    }
+    let decoded = w.decode();
+    (0..x.count())
+        .flat_map(|r| {
+            let x = x.row(r).to_vec();
+            let decoded = &decoded;
+            decoded.chunks_exact(w.cols()).map(move |w| {
+                w.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
+            })
+        })
+        .collect()
+}
+
+fn close(got: &[f32], want: &[f64], what: impl Fn() -> String) {
+    assert_eq!(got.len(), want.len());
+    let size = (want.iter().map(|x| x * x).sum::<f64>() / want.len().max(1) as f64).sqrt();
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*got) - want).abs();
+        assert!(error <= 2e-5 * size.max(1e-6), "{}: element {i}: {got} {want}", what());
+    }
+}
+
+#[test]
+fn products_of_every_type_on_every_set() {
+    let mut random = Random(1);
+    let cpus: Vec<Cpu> =
+        Isa::available().flat_map(|isa| [1, 3].map(|n| Cpu::new(n, isa))).collect();
+    for dtype in COMPUTING {
+        for count in [1, 2, 3, 4, 5, 7, 12, 13, 23, 31] {
+            let block = dtype.block().max(if dtype == DType::F32 { 1 } else { 32 });
+            let cols = block * (1 + random.below(if block == 256 { 3 } else { 9 }));
+            let (a, b) = (1 + random.below(70), 1 + random.below(9));
+            let (wa, wb) =
+                (weights(&mut random, dtype, a, cols), weights(&mut random, dtype, b, cols));
+            let x = random.rows(count, cols);
+            let (want_a, want_b) = (slow_matmul(&wa, &x), slow_matmul(&wb, &x));
+            for cpu in &cpus {
+                let what = || format!("{dtype} {a}+{b}x{cols} by {count}, {}", cpu.isa());
+                let (mut ya, mut yb) = (Rows::new(count, a), Rows::new(count, b));
+                cpu.matmul(&x, &mut [(&wa, &mut ya), (&wb, &mut yb)]);
+                close(ya.as_slice(), &want_a, what);
+                close(yb.as_slice(), &want_b, what);
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_mixed_types_share_a_call() {
+    let mut random = Random(2);
+    let x = random.rows(19, 512);
+    let ws: Vec<Matrix> = [DType::Q4K, DType::Q6K, DType::Q8_0, DType::F32, DType::F16]
+        .map(|d| weights(&mut random, d, 33, 512))
+        .into();
+    for isa in Isa::available() {
+        let cpu = Cpu::new(2, isa);
+        for count in [2, 19] {
+            let mut x = x.clone();
+            x.resize(count);
+            let mut ys: Vec<Rows> = ws.iter().map(|w| Rows::new(count, w.rows())).collect();
+            let mut products: Vec<_> = ws.iter().zip(ys.iter_mut()).collect();
+            cpu.matmul(&x, &mut products);
+            for (w, y) in ws.iter().zip(&ys) {
+                close(y.as_slice(), &slow_matmul(w, &x), || format!("{} {isa}", w.dtype()));
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let mut random = Random(3);
+    let w = weights(&mut random, DType::Q4K, 301, 512);
+    for count in [1, 40] {
+        let x = random.rows(count, 512);
+        for isa in Isa::available() {
+            let results: Vec<Rows> = [1, 2, 5]
+                .map(|threads| {
+                    let mut y = Rows::new(count, 301);
+                    Cpu::new(threads, isa).matmul(&x, &mut [(&w, &mut y)]);
+                    y
+                })
+                .into();
+            assert_eq!(results[0], results[1], "{isa}");
+            assert_eq!(results[0], results[2], "{isa}");
+        }
+    }
+}
+
+struct Kv {
+    heads: usize,
+    dim: usize,
+    keys: Vec<Vec<f16>>,
+    values: Vec<Vec<f16>>,
+}
+
+impl Kv {
+    fn new(heads: usize, dim: usize, tokens: usize) -> Kv {
+        let pages = vec![vec![f16::ZERO; heads * dim * PAGE]; tokens.div_ceil(PAGE)];
+        Kv { heads, dim, keys: pages.clone(), values: pages }
+    }
+    fn since_page(&mut self, page: usize) -> KvPagesMut<'_> {
+        KvPagesMut {
+            keys: self.keys[page..].iter_mut().map(|p| &mut p[..]).collect(),
+            values: self.values[page..].iter_mut().map(|p| &mut p[..]).collect(),
+            page_tokens: PAGE,
+            kv_heads: self.heads,
+            head_dim: self.dim,
+        }
+    }
+    fn view(&self) -> KvPages<'_> {
+        KvPages {
+            keys: self.keys.iter().map(|p| &p[..]).collect(),
+            values: self.values.iter().map(|p| &p[..]).collect(),
+            page_tokens: PAGE,
+            kv_heads: self.heads,
+            head_dim: self.dim,
+        }
+    }
+}
+
+fn slow_attend(q: &Rows, k: &Rows, v: &Rows, dim: usize, first: usize, scale: f32) -> Vec<f64> {
+    let half = |x: f32| f64::from(f16::from_f32(x).to_f32());
+    let (heads, kv_heads) = (q.width() / dim, k.width() / dim);
+    let mut out = Vec::new();
+    for r in 0..q.count() {
+        for h in 0..heads {
+            let shared = h / (heads / kv_heads) * dim;
+            let q = &q.row(r)[h * dim..(h + 1) * dim];
+            let scores: Vec<f64> = (0..=first + r)
+                .map(|t| {
+                    let k = &k.row(t)[shared..shared + dim];
+                    q.iter().zip(k).map(|(q, k)| f64::from(q * scale) * half(*k)).sum()
+                })
+                .collect();
+            let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = scores.iter().map(|s| (s - most).exp()).sum();
+            out.extend((0..dim).map(|d| {
+                (scores.iter().enumerate())
+                    .map(|(t, s)| (s - most).exp() / total * half(v.row(t)[shared + d]))
+                    .sum::<f64>()
+            }));
+        }
+    }
+    out
+}
+
+#[test]
+fn attention_over_pages() {
+    let mut random = Random(4);
+    for round in 0..25 {
+        let dim = [4, 8, 12, 16, 32, 64, 80, 128][random.below(8)];
+        let kv_heads = 1 + random.below(3);
+        let group = 1 + random.below(5);
+        let first = [0, 1, 15, 16, 17, random.below(100)][random.below(6)];
+        let count = 1 + random.below(if round % 2 == 0 { 1 } else { 40 });
+        let (k, v) = (
+            random.rows(first + count, kv_heads * dim),
+            random.rows(first + count, kv_heads * dim),
+        );
+        let mut q = random.rows(count, kv_heads * group * dim);
+        q.as_mut_slice().iter_mut().for_each(|q| *q *= 4.0);
+        let want = slow_attend(&q, &k, &v, dim, first, 0.3);
+        for isa in Isa::available() {
+            for threads in [1, 2] {
+                let cpu = Cpu::new(threads, isa);
+                let mut kv = Kv::new(kv_heads, dim, first + count);
+                // In two parts, as a conversation would.
+                let part = |rows: &Rows, range: Range<usize>| {
+                    let w = rows.width();
+                    Rows::from_vec(rows.as_slice()[range.start * w..range.end * w].to_vec(), w)
+                };
+                let cut = first;
+                cpu.store_kv(&part(&k, 0..cut), &part(&v, 0..cut), &mut kv.since_page(0), 0);
+                let (k, v) = (part(&k, cut..first + count), part(&v, cut..first + count));
+                cpu.store_kv(&k, &v, &mut kv.since_page(cut / PAGE), cut);
+                let mut out = Rows::new(count, q.width());
+                cpu.attend(&q, &kv.view(), first, 0.3, &mut out);
+                close(out.as_slice(), &want, || format!("{isa} dim {dim} first {first} x{count}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn rope_turns_by_the_position() {
+    let mut random = Random(5);
+    let factors: Vec<f32> = (0..8).map(|i| 1.0 + i as f32).collect();
+    for isa in Isa::available() {
+        let cpu = Cpu::new(2, isa);
+        for style in [RopeStyle::Interleaved, RopeStyle::Halves] {
+            let rope = Rope::new(style, 16, 10_000.0, Some(&factors), 0.5);
+            let x = random.rows(70, 3 * 20);
+            let mut y = x.clone();
+            cpu.rope(&mut y, 3, &rope, 1000);
+            for r in 0..70 {
+                for h in 0..3 {
+                    let (x, y) = (&x.row(r)[h * 20..][..20], &y.row(r)[h * 20..][..20]);
+                    for (i, factor) in factors.iter().enumerate() {
+                        let angle = (1000 + r) as f64 * 0.5 * 10_000f64.powf(-(i as f64) / 8.0)
+                            / f64::from(*factor);
+                        let (a, b) = match style {
+                            RopeStyle::Interleaved => (2 * i, 2 * i + 1),
+                            RopeStyle::Halves => (i, i + 8),
+                        };
+                        let (xa, xb) = (f64::from(x[a]), f64::from(x[b]));
+                        let want_a = xa * angle.cos() - xb * angle.sin();
+                        let want_b = xa * angle.sin() + xb * angle.cos();
+                        assert!((f64::from(y[a]) - want_a).abs() < 1e-5);
+                        assert!((f64::from(y[b]) - want_b).abs() < 1e-5);
+                    }
+                    assert_eq!(x[16..], y[16..]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn norms_work_by_piece_and_rows_by_thread() {
+    let mut random = Random(6);
+    for isa in Isa::available() {
+        let cpu = Cpu::new(2, isa);
+        let x = random.rows(300, 128);
+        let w: Vec<f32> = (0..32).map(|_| random.float()).collect();
+        let mut out = Rows::new(300, 128);
+        cpu.rms_norm(&x, &w, 1e-6, &mut out);
+        let want: Vec<f64> = (x.as_slice().chunks(32))
+            .flat_map(|piece| {
+                let mean = piece.iter().map(|x| f64::from(x * x)).sum::<f64>() / 32.0;
+                let scale = 1.0 / (mean + 1e-6).sqrt();
+                piece.iter().zip(&w).map(move |(x, w)| f64::from(*x) * scale * f64::from(*w))
+            })
+            .collect();
+        close(out.as_slice(), &want, || isa.to_string());
+        let mut sum = x.clone();
+        cpu.add(&mut sum, &out);
+        cpu.add_bias(&mut sum, &vec![1.0; 128]);
+        for ((s, x), o) in sum.as_slice().iter().zip(x.as_slice()).zip(out.as_slice()) {
+            assert_eq!(*s, x + o + 1.0);
+        }
+    }
+}
+
+#[test]
+fn argmax_takes_the_first_and_refuses_nan() {
+    assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), Some(1));
+    assert_eq!(argmax(&[f32::NEG_INFINITY]), Some(0));
+    assert_eq!(argmax(&[]), None);
+    assert_eq!(argmax(&[1.0, f32::NAN]), None);
+    let mut x = [0.0, 1.0, f32::NEG_INFINITY];
+    softmax(&mut x);
+    assert!((x.iter().sum::<f32>() - 1.0).abs() < 1e-6 && x[2] == 0.0);
+}

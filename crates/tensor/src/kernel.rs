@@ -1,0 +1,17 @@
+//! The fused operations, one file a family. Bodies are safe Rust over `simd`'s vocabulary.
+//!
+//! | file | what it computes |
+//! |---|---|
+//! | `activation` | activations as bytes with scales, by row and in packed tiles |
+//! | `product` | quantised weights times quantised activations |
+//! | `float_product` | 16- and 32-bit float weights times float activations |
+//! | `attend` | causal attention over pages of half-precision keys and values |
+//! | `element` | norms, gates, softmax, rotary positions |
+//!
+//! Nothing here splits work over threads: `cpu` does that, and hands each kernel its part.
+
+pub(crate) mod activation;
+pub(crate) mod attend;
+pub(crate) mod element;
+pub(crate) mod float_product;
+pub(crate) mod product;

@@ -1,0 +1,312 @@
+//! The threads: one region at a time, entered and left by everybody.
+//!
+//! A region is a function that every thread runs once, with its index. The caller is thread 0.
+//! Between regions the others spin for some microseconds, since the next region of a token
+//! follows at once, then yield, then sleep: an idle engine uses no processor time. Work is split
+//! by the caller's function, usually through [`Chunks`], so a thread that is held up by the
+//! system leaves its share to the others.
+//!
+//! The pool knows nothing of what it runs. There is no queue, no nesting and no result.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, Thread};
+
+/// Rounds of spinning before a waiting thread begins to yield (some tens of microseconds).
+const SPINS: u32 = 2_000;
+/// Yields before it sleeps.
+const YIELDS: u32 = 64;
+
+/// A fixed number of threads, the caller among them.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    /// Held while a region runs: two callers take turns.
+    turn: Mutex<()>,
+}
+
+struct Worker {
+    handle: Option<JoinHandle<()>>,
+    thread: Thread,
+}
+
+struct Shared {
+    /// Number of regions begun; a change is the signal to run one.
+    epoch: AtomicUsize,
+    /// Workers that have not yet finished the region.
+    running: AtomicUsize,
+    /// The region, valid from the change of `epoch` until `running` is zero.
+    region: Mutex<Option<Region>>,
+    asleep: Vec<AtomicBool>,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// A region whose lifetime has been erased.
+#[derive(Clone, Copy)]
+struct Region(*const (dyn Fn(usize) + Sync));
+// SAFETY: the pointer is to a `Sync` function, so it may be called from any thread; that it still
+// lives is kept by `Pool::run`, which does not return before every worker has finished.
+unsafe impl Send for Region {}
+
+impl Pool {
+    /// Starts `threads - 1` workers; with one thread, or none, everything runs on the caller.
+    pub fn new(threads: usize) -> Pool {
+        let count = threads.max(1) - 1;
+        let shared = Arc::new(Shared {
+            epoch: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            region: Mutex::new(None),
+            asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let workers = (0..count)
+            .map_while(|i| {
+                let shared = Arc::clone(&shared);
+                let handle = std::thread::Builder::new()
+                    .name(format!("ondine-{}", i + 1))
+                    .spawn(move || work(&shared, i))
+                    .ok()?;
+                let thread = handle.thread().clone();
+                Some(Worker { handle: Some(handle), thread })
+            })
+            .collect();
+        Pool { shared, workers, turn: Mutex::new(()) }
+    }
+
+    /// How many threads run a region. Fewer than asked for where the system gave fewer.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `region(i)` once on every thread `i` and returns when all are done.
+    ///
+    /// # Panics
+    /// Where the region panicked on any thread.
+    pub fn run(&self, region: &(dyn Fn(usize) + Sync)) {
+        if self.workers.is_empty() {
+            return region(0);
+        }
+        let _turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime is changed. The guard below does not let this function end,
+        // not even by a panic, before every worker has finished with the pointer.
+        let erased: *const (dyn Fn(usize) + Sync + 'static) =
+            unsafe { std::mem::transmute(region as *const (dyn Fn(usize) + Sync)) };
+        *shared.region.lock().unwrap_or_else(|e| e.into_inner()) = Some(Region(erased));
+        shared.panicked.store(false, Ordering::Relaxed);
+        shared.running.store(self.workers.len(), Ordering::Relaxed);
+        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for (worker, asleep) in self.workers.iter().zip(&shared.asleep) {
+            if asleep.load(Ordering::SeqCst) {
+                worker.thread.unpark();
+            }
+        }
+        struct Join<'a>(&'a Shared);
+        impl Drop for Join<'_> {
+            fn drop(&mut self) {
+                let mut rounds = 0;
+                while self.0.running.load(Ordering::Acquire) != 0 {
+                    relax(&mut rounds);
+                }
+            }
+        }
+        {
+            let _join = Join(shared);
+            region(0);
+        }
+        assert!(
+            !shared.panicked.swap(false, Ordering::Relaxed),
+            "a worker thread panicked; its message is above"
+        );
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for worker in &mut self.workers {
+            worker.thread.unpark();
+            if let Some(handle) = worker.handle.take() {
+                // A worker catches its regions' panics, so there is nothing to learn here.
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+fn relax(rounds: &mut u32) {
+    *rounds = rounds.saturating_add(1);
+    if *rounds < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+}
+
+fn work(shared: &Shared, index: usize) {
+    let mut seen = 0;
+    loop {
+        let mut rounds = 0;
+        while shared.epoch.load(Ordering::Acquire) == seen {
+            if rounds < SPINS + YIELDS {
+                relax(&mut rounds);
+                continue;
+            }
+            // Announce the sleep before the last look, so that a region begun in between either
+            // is seen by that look or sees the announcement and wakes this thread.
+            shared.asleep[index].store(true, Ordering::SeqCst);
+            if shared.epoch.load(Ordering::SeqCst) == seen {
+                std::thread::park();
+            }
+            shared.asleep[index].store(false, Ordering::SeqCst);
+        }
+        seen += 1;
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let region = *shared.region.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(Region(region)) = region {
+            let call = std::panic::AssertUnwindSafe(|| {
+                // SAFETY: `Pool::run` keeps the function alive until `running` is zero.
+                let region = unsafe { &*region };
+                region(index + 1);
+            });
+            if std::panic::catch_unwind(call).is_err() {
+                shared.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        shared.running.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Hands out consecutive ranges of `0..total` to whoever asks next.
+///
+/// Which thread gets which range is left to chance; kernels give the same result for a range
+/// whoever computes it, so results do not depend on it.
+pub struct Chunks {
+    next: AtomicUsize,
+    total: usize,
+    size: usize,
+}
+
+impl Chunks {
+    /// Ranges of `size` (at least 1); the last may be shorter.
+    pub fn new(total: usize, size: usize) -> Chunks {
+        Chunks { next: AtomicUsize::new(0), total, size: size.max(1) }
+    }
+
+    /// The next range, until none is left.
+    pub fn take(&self) -> Option<Range<usize>> {
+        let start = self.next.fetch_add(self.size, Ordering::Relaxed);
+        (start < self.total).then(|| start..self.total.min(start + self.size))
+    }
+}
+
+/// A slice that several threads write, each its own part.
+///
+/// The kernels' one way to write results from a region. Its users are in this crate and each
+/// names why its parts do not overlap.
+pub(crate) struct Parts<'a, T> {
+    start: *mut T,
+    len: usize,
+    _borrow: std::marker::PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: a `Parts` is a mutable borrow that is handed out in disjoint pieces (asked of `part`'s
+// callers), and `T: Send` lets the pieces be written by other threads.
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Parts<'a, T> {
+        Parts { start: slice.as_mut_ptr(), len: slice.len(), _borrow: std::marker::PhantomData }
+    }
+
+    /// The elements of `range`.
+    ///
+    /// # Safety
+    /// No two parts that live at the same time overlap.
+    ///
+    /// # Panics
+    /// Where the range leaves the slice.
+    #[expect(clippy::mut_from_ref, reason = "disjoint parts of one exclusive borrow")]
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "part leaves the slice");
+        // SAFETY: inside the borrowed slice by the assertion; not aliased by the contract above.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn every_thread_runs_every_region_once() {
+        for threads in [1, 2, 3, 5] {
+            let pool = Pool::new(threads);
+            let sum = AtomicU64::new(0);
+            for round in 0..300u64 {
+                pool.run(&|i| {
+                    sum.fetch_add(round * 10 + i as u64, Ordering::Relaxed);
+                });
+            }
+            let n = pool.threads() as u64;
+            let expected = (0..300).map(|r| r * 10 * n + n * (n - 1) / 2).sum::<u64>();
+            assert_eq!(sum.into_inner(), expected);
+        }
+    }
+
+    #[test]
+    fn sleeping_workers_wake() {
+        let pool = Pool::new(3);
+        for _ in 0..5 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let count = AtomicUsize::new(0);
+            pool.run(&|_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(count.into_inner(), 3);
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+        let pool = Pool::new(2);
+        for culprit in [0, 1] {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                pool.run(&|i| assert!(i != culprit, "on purpose"));
+            }));
+            assert!(result.is_err());
+            pool.run(&|_| {});
+        }
+    }
+
+    #[test]
+    fn callers_take_turns() {
+        let pool = Pool::new(2);
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for _ in 0..200 {
+                        let inside = AtomicUsize::new(0);
+                        pool.run(&|_| {
+                            inside.fetch_add(1, Ordering::Relaxed);
+                        });
+                        assert_eq!(inside.into_inner(), 2);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn chunks_cover_everything_once() {
+        let chunks = Chunks::new(103, 10);
+        let mut seen = [0; 103];
+        while let Some(range) = chunks.take() {
+            range.for_each(|i| seen[i] += 1);
+        }
+        assert!(seen.iter().all(|&n| n == 1));
+    }
+}

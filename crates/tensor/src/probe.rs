@@ -1,0 +1,85 @@
+//! What the machine can do at this moment: the limits beside which speeds are printed.
+//!
+//! Both probes use the pool's own threads and take some tens of milliseconds. They return work
+//! done; the caller holds the clock, since this crate has none.
+
+use crate::cpu::Cpu;
+use crate::isa::Isa;
+use crate::kernel::product;
+use crate::simd::{on, vectors};
+use std::hint::black_box;
+use std::sync::Mutex;
+
+/// Memory to read sequentially, more than caches hold.
+pub struct ReadProbe {
+    data: Vec<u64>,
+}
+
+impl ReadProbe {
+    /// Fills `bytes` of memory.
+    pub fn new(bytes: usize) -> ReadProbe {
+        ReadProbe { data: (0..bytes as u64 / 8).collect() }
+    }
+
+    /// Reads all of it once, each thread its share, and returns how many bytes that was.
+    pub fn run(&self, cpu: &Cpu) -> usize {
+        let share = self.data.len().div_ceil(cpu.threads()).max(1);
+        let shares: Vec<&[u64]> = self.data.chunks(share).collect();
+        cpu.pool().run(&|thread| {
+            if let Some(share) = shares.get(thread) {
+                black_box(on!(cpu.isa(), read(share)));
+            }
+        });
+        self.data.len() * 8
+    }
+}
+
+/// Runs byte products out of registers and first-level cache on all threads; returns how many
+/// multiply-adds that was.
+pub fn int8_probe(cpu: &Cpu, rounds: usize) -> u64 {
+    let total = Mutex::new(0u64);
+    cpu.pool().run(&|_| {
+        let line = vec![3i8; 4 * product::lanes(cpu.isa()) * 16];
+        let quads = vec![[1i8, -2, 3, -4]; 16 * 12];
+        let done = on!(cpu.isa(), multiply(&line, &quads, rounds));
+        *total.lock().unwrap_or_else(|e| e.into_inner()) += done;
+    });
+    total.into_inner().unwrap_or_else(|e| e.into_inner())
+}
+
+vectors! {
+    pub(super) fn read(data: &[u64]) -> u64 {
+        let mut sums = [0u64; 32];
+        for chunk in data.as_chunks::<32>().0 {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *sum ^= x;
+            }
+        }
+        sums.into_iter().fold(0, |a, b| a ^ b)
+    }
+
+    pub(super) fn multiply(lines: &[i8], quads: &[[i8; 4]], rounds: usize) -> u64 {
+        let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
+        let (quads, _) = quads.as_chunks::<{ v::COLS }>();
+        let mut sums = [v::isplat(0); v::COLS];
+        let mut done = 0;
+        for _ in 0..rounds {
+            for (line, quads) in lines.iter().zip(quads) {
+                let line = v::line(line);
+                for j in 0..v::COLS {
+                    sums[j] = v::dot4(sums[j], line, quads[j]);
+                }
+                done += (4 * v::LANES * v::COLS) as u64;
+            }
+        }
+        for sum in sums {
+            black_box(v::sum(v::to_f32(sum)));
+        }
+        done
+    }
+}
+
+/// The instruction set a probe ran with, for the report.
+pub fn isa(cpu: &Cpu) -> Isa {
+    cpu.isa()
+}

@@ -1,0 +1,99 @@
+//! One vocabulary of vector operations; one file an instruction set.
+//!
+//! Kernels are written once, in safe Rust, over the words below; [`vectors`] compiles each body
+//! for every instruction set, with `v` standing for its file, and [`on`] picks at run time, once
+//! a call and never inside a loop. The words are functions rather than a trait because an
+//! intrinsic is safe to call only from a function that enables its features, and trait methods
+//! cannot enable any. What the words mean is defined by `scalar.rs`, which is also the judge in
+//! the tests at the end of this file.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `LANES` | floats in a vector, and weight rows in a panel line |
+//! | `COLS` | activation columns that a tile keeps in registers |
+//! | `BIAS` | what a panel adds to each weight byte, so that the left factor is unsigned where the instruction wants that |
+//! | `zero splat load store add sub mul div mul_add max sum peak` | floats; `peak` is the largest lane |
+//! | `exp` | e to the x, within 2 units in the last place for x in -87..=88; zero below, infinity above |
+//! | `load_half load_bf16 store_half` | LANES 16-bit floats |
+//! | `isplat to_f32` | integers |
+//! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
+//! | `Sums start dot32 dot32_nibbles` | partial sums of 32 products of bytes; `start(n)` holds `8 n` in all |
+//! | `Acc acc scaled scaled_halves total` | partial sums as floats, scaled by one factor or by one for each half of the 32 |
+//! | `round_to_i8` | nearest integers (ties to even) of floats already scaled into -127..=127 |
+
+pub(crate) mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+
+/// Compiles functions for every instruction set; `v` is the vocabulary inside them.
+macro_rules! vectors {
+    ($($item:item)*) => {
+        #[allow(dead_code, clippy::too_many_arguments, reason = "one body, several sets")]
+        mod on_scalar {
+            #[allow(unused_imports, reason = "not every body needs its file's imports")]
+            use super::*;
+            use $crate::simd::scalar as v;
+            $($item)*
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[allow(dead_code, clippy::too_many_arguments, reason = "one body, several sets")]
+        mod on_avx2 {
+            #[allow(unused_imports, reason = "not every body needs its file's imports")]
+            use super::*;
+            use $crate::simd::avx2 as v;
+            $(#[target_feature(enable = "avx2,fma,f16c")] $item)*
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[allow(dead_code, clippy::too_many_arguments, reason = "one body, several sets")]
+        mod on_avx512 {
+            #[allow(unused_imports, reason = "not every body needs its file's imports")]
+            use super::*;
+            use $crate::simd::avx512 as v;
+            $(
+                #[target_feature(
+                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
+                )]
+                $item
+            )*
+        }
+        #[cfg(target_arch = "aarch64")]
+        #[allow(dead_code, clippy::too_many_arguments, reason = "one body, several sets")]
+        mod on_neon {
+            #[allow(unused_imports, reason = "not every body needs its file's imports")]
+            use super::*;
+            use $crate::simd::neon as v;
+            $(#[target_feature(enable = "neon,dotprod")] $item)*
+        }
+    };
+}
+pub(crate) use vectors;
+
+/// Calls the copy of a function of [`vectors`] that was compiled for `$isa`.
+///
+/// The caller holds an `Isa` that the machine was found to run: `Cpu::new` refuses others, and
+/// nothing else hands one to a kernel.
+macro_rules! on {
+    ($isa:expr, $name:ident $(::<$($g:tt),*>)? ($($arg:expr),* $(,)?)) => {
+        match $isa {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `isa` was found on this machine, so the features are there.
+            $crate::isa::Isa::Avx2 => unsafe { on_avx2::$name $(::<$($g),*>)? ($($arg),*) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            $crate::isa::Isa::Avx512 => unsafe { on_avx512::$name $(::<$($g),*>)? ($($arg),*) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            $crate::isa::Isa::Neon => unsafe { on_neon::$name $(::<$($g),*>)? ($($arg),*) },
+            _ => on_scalar::$name $(::<$($g),*>)? ($($arg),*),
+        }
+    };
+}
+pub(crate) use on;
+
+#[cfg(test)]
+mod tests;

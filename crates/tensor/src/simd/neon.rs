@@ -1,0 +1,222 @@
+//! 64-bit Arm with the dot-product instructions: 128-bit vectors.
+//!
+//! `sdot` multiplies signed by signed bytes, so nothing is biased and no sign is moved. It has no
+//! stable intrinsic in the compiler this project asks for, hence one line of assembly; the
+//! feature itself and its detection are stable.
+//!
+//! Every function needs the features it enables; the only unsafe code is the loads, the stores
+//! and that line.
+
+use half::f16;
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+pub(crate) const LANES: usize = 4;
+pub(crate) const COLS: usize = 8;
+pub(crate) const BIAS: i32 = 0;
+
+pub(crate) type F32 = float32x4_t;
+pub(crate) type I32 = int32x4_t;
+pub(crate) type Line = int8x16_t;
+pub(crate) type Acc = float32x4_t;
+
+/// Partial sums of the first and of the last sixteen products.
+#[derive(Clone, Copy)]
+pub(crate) struct Sums {
+    low: int32x4_t,
+    high: int32x4_t,
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn sdot(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    let mut sums = sums;
+    // SAFETY: one instruction of the enabled feature, on registers alone.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sums,
+            in(vreg) a,
+            in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn zero() -> F32 {
+    vdupq_n_f32(0.0)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn splat(x: f32) -> F32 {
+    vdupq_n_f32(x)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn load(x: &[f32; LANES]) -> F32 {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    unsafe { vld1q_f32(x.as_ptr()) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn store(x: F32, out: &mut [f32; LANES]) {
+    // SAFETY: the array is 16 writable bytes and the store asks for no alignment.
+    unsafe { vst1q_f32(out.as_mut_ptr(), x) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn add(a: F32, b: F32) -> F32 {
+    vaddq_f32(a, b)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn sub(a: F32, b: F32) -> F32 {
+    vsubq_f32(a, b)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn mul(a: F32, b: F32) -> F32 {
+    vmulq_f32(a, b)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn div(a: F32, b: F32) -> F32 {
+    vdivq_f32(a, b)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn max(a: F32, b: F32) -> F32 {
+    vmaxq_f32(a, b)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn mul_add(a: F32, b: F32, c: F32) -> F32 {
+    vfmaq_f32(c, a, b)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn sum(a: F32) -> f32 {
+    vaddvq_f32(a)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn peak(a: F32) -> f32 {
+    vmaxvq_f32(a)
+}
+/// As in `avx2.rs`.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn exp(a: F32) -> F32 {
+    let x = vminq_f32(splat(88.0), a);
+    let n = vrndnq_f32(vmulq_f32(x, splat(std::f32::consts::LOG2_E)));
+    let r = vfmsq_f32(x, n, splat(0.693_359_4));
+    let r = vfmsq_f32(r, n, splat(-2.121_944_4e-4));
+    let mut p = splat(1.0 / 720.0);
+    for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        p = vfmaq_f32(splat(c), p, r);
+    }
+    let power = vshlq_n_s32::<23>(vcvtq_s32_f32(n));
+    let y = vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), power));
+    let y = vbslq_f32(vcgtq_f32(a, splat(88.0)), splat(f32::INFINITY), y);
+    vbslq_f32(vcltq_f32(a, splat(-87.0)), zero(), y)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn load_half(x: &[f16; LANES]) -> F32 {
+    // SAFETY: the array is 8 readable bytes and the load asks for no alignment.
+    let x = unsafe { vld1_u16(x.as_ptr().cast()) };
+    vcvt_f32_f16(vreinterpret_f16_u16(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn load_bf16(x: &[u16; LANES]) -> F32 {
+    // SAFETY: the array is 8 readable bytes and the load asks for no alignment.
+    let x = unsafe { vld1_u16(x.as_ptr()) };
+    vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(x)))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn store_half(x: F32, out: &mut [f16; LANES]) {
+    let h = vreinterpret_u16_f16(vcvt_f16_f32(x));
+    // SAFETY: the array is 8 writable bytes and the store asks for no alignment.
+    unsafe { vst1_u16(out.as_mut_ptr().cast(), h) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn isplat(x: i32) -> I32 {
+    vdupq_n_s32(x)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn to_f32(x: I32) -> F32 {
+    vcvtq_f32_s32(x)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    unsafe { vld1q_s8(x.as_ptr()) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
+    let x = vdupq_n_s32(i32::from_le_bytes(x.map(|b| b as u8)));
+    sdot(sums, w, vreinterpretq_s8_s32(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn start(n: i32) -> Sums {
+    Sums { low: isplat(n), high: isplat(n) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn bytes(x: &[i8; 32]) -> (int8x16_t, int8x16_t) {
+    let (halves, _) = x.as_chunks::<16>();
+    (line(&halves[0]), line(&halves[1]))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot32(sums: Sums, w: &[i8; 32], x: &[i8; 32]) -> Sums {
+    let ((w0, w1), (x0, x1)) = (bytes(w), bytes(x));
+    Sums { low: sdot(sums.low, w0, x0), high: sdot(sums.high, w1, x1) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot32_nibbles(sums: Sums, w: &[u8; 16], x: &[i8; 32]) -> Sums {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    let raw = unsafe { vld1q_u8(w.as_ptr()) };
+    let low = vreinterpretq_s8_u8(vandq_u8(raw, vdupq_n_u8(15)));
+    let high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(raw));
+    let (x0, x1) = bytes(x);
+    Sums { low: sdot(sums.low, low, x0), high: sdot(sums.high, high, x1) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn acc() -> Acc {
+    zero()
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn scaled(acc: Acc, sums: Sums, scale: f32) -> Acc {
+    vfmaq_f32(acc, vcvtq_f32_s32(vaddq_s32(sums.low, sums.high)), splat(scale))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn scaled_halves(acc: Acc, sums: Sums, low: f32, high: f32) -> Acc {
+    let acc = vfmaq_f32(acc, vcvtq_f32_s32(sums.low), splat(low));
+    vfmaq_f32(acc, vcvtq_f32_s32(sums.high), splat(high))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn total(a: Acc) -> f32 {
+    sum(a)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn round_to_i8(x: F32, out: &mut [i8; LANES]) {
+    let i = vqmovn_s32(vcvtnq_s32_f32(x));
+    let i = vqmovn_s16(vcombine_s16(i, i));
+    *out = vget_lane_s32::<0>(vreinterpret_s32_s8(i)).to_le_bytes().map(|b| b as i8);
+}

@@ -1,0 +1,122 @@
+//! The vocabulary in plain Rust: what each word means, and the judge of the other files.
+
+use half::f16;
+
+pub(crate) const LANES: usize = 8;
+pub(crate) const COLS: usize = 4;
+pub(crate) const BIAS: i32 = 0;
+
+#[derive(Clone, Copy)]
+pub(crate) struct F32([f32; LANES]);
+#[derive(Clone, Copy)]
+pub(crate) struct I32([i32; LANES]);
+#[derive(Clone, Copy)]
+pub(crate) struct Line([i8; 4 * LANES]);
+#[derive(Clone, Copy)]
+pub(crate) struct Sums([i32; 8]);
+#[derive(Clone, Copy)]
+pub(crate) struct Acc([f32; 8]);
+
+fn map(a: F32, b: F32, f: impl Fn(f32, f32) -> f32) -> F32 {
+    F32(std::array::from_fn(|i| f(a.0[i], b.0[i])))
+}
+
+pub(crate) fn zero() -> F32 {
+    F32([0.0; LANES])
+}
+pub(crate) fn splat(x: f32) -> F32 {
+    F32([x; LANES])
+}
+pub(crate) fn load(x: &[f32; LANES]) -> F32 {
+    F32(*x)
+}
+pub(crate) fn store(x: F32, out: &mut [f32; LANES]) {
+    *out = x.0;
+}
+pub(crate) fn add(a: F32, b: F32) -> F32 {
+    map(a, b, |a, b| a + b)
+}
+pub(crate) fn sub(a: F32, b: F32) -> F32 {
+    map(a, b, |a, b| a - b)
+}
+pub(crate) fn mul(a: F32, b: F32) -> F32 {
+    map(a, b, |a, b| a * b)
+}
+pub(crate) fn div(a: F32, b: F32) -> F32 {
+    map(a, b, |a, b| a / b)
+}
+pub(crate) fn max(a: F32, b: F32) -> F32 {
+    map(a, b, f32::max)
+}
+/// `a * b + c`; rounded twice here and once where the machine fuses it.
+pub(crate) fn mul_add(a: F32, b: F32, c: F32) -> F32 {
+    F32(std::array::from_fn(|i| a.0[i] * b.0[i] + c.0[i]))
+}
+pub(crate) fn sum(a: F32) -> f32 {
+    a.0.iter().sum()
+}
+pub(crate) fn peak(a: F32) -> f32 {
+    a.0.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+pub(crate) fn exp(a: F32) -> F32 {
+    F32(a.0.map(|x| match x {
+        x if x < -87.0 => 0.0,
+        x if x > 88.0 => f32::INFINITY,
+        x => x.exp(),
+    }))
+}
+pub(crate) fn load_half(x: &[f16; LANES]) -> F32 {
+    F32(x.map(f16::to_f32))
+}
+pub(crate) fn load_bf16(x: &[u16; LANES]) -> F32 {
+    F32(x.map(|x| f32::from_bits(u32::from(x) << 16)))
+}
+pub(crate) fn store_half(x: F32, out: &mut [f16; LANES]) {
+    *out = x.0.map(f16::from_f32);
+}
+
+pub(crate) fn isplat(x: i32) -> I32 {
+    I32([x; LANES])
+}
+pub(crate) fn to_f32(x: I32) -> F32 {
+    F32(x.0.map(|x| x as f32))
+}
+pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
+    Line(*x)
+}
+pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
+    I32(std::array::from_fn(|i| {
+        let products = (0..4).map(|j| i32::from(w.0[4 * i + j]) * i32::from(x[j]));
+        sums.0[i] + products.sum::<i32>()
+    }))
+}
+
+pub(crate) fn start(n: i32) -> Sums {
+    Sums([n; 8])
+}
+pub(crate) fn dot32(sums: Sums, w: &[i8; 32], x: &[i8; 32]) -> Sums {
+    Sums(std::array::from_fn(|i| {
+        let products = (4 * i..4 * i + 4).map(|j| i32::from(w[j]) * i32::from(x[j]));
+        sums.0[i] + products.sum::<i32>()
+    }))
+}
+/// The low nibbles are the first sixteen weights, the high ones the last; 0..=15.
+pub(crate) fn dot32_nibbles(sums: Sums, w: &[u8; 16], x: &[i8; 32]) -> Sums {
+    let w = std::array::from_fn(|i| if i < 16 { w[i] & 15 } else { w[i - 16] >> 4 } as i8);
+    dot32(sums, &w, x)
+}
+pub(crate) fn acc() -> Acc {
+    Acc([0.0; 8])
+}
+pub(crate) fn scaled(acc: Acc, sums: Sums, scale: f32) -> Acc {
+    scaled_halves(acc, sums, scale, scale)
+}
+pub(crate) fn scaled_halves(acc: Acc, sums: Sums, low: f32, high: f32) -> Acc {
+    Acc(std::array::from_fn(|i| acc.0[i] + sums.0[i] as f32 * if i < 4 { low } else { high }))
+}
+pub(crate) fn total(a: Acc) -> f32 {
+    a.0.iter().sum()
+}
+pub(crate) fn round_to_i8(x: F32, out: &mut [i8; LANES]) {
+    *out = x.0.map(|x| x.round_ties_even() as i8);
+}

@@ -1,0 +1,150 @@
+//! Every instruction set of the machine against the plain words of `scalar.rs`.
+
+use crate::isa::Isa;
+use half::f16;
+
+/// A small generator, so that a failure repeats.
+fn random(seed: &mut u32) -> u32 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    *seed
+}
+
+vectors! {
+    pub(super) fn exps(x: &[f32], out: &mut Vec<f32>) {
+        for x in x {
+            let mut lanes = [0.0; v::LANES];
+            v::store(v::exp(v::splat(*x)), &mut lanes);
+            out.push(lanes[v::LANES - 1]);
+        }
+    }
+
+    pub(super) fn products(w: &[i8], x: &[i8; 32]) -> Vec<f32> {
+        let mut out = Vec::new();
+        // Thirty-two bytes against thirty-two, as signed bytes and as nibbles.
+        for w in w.as_chunks::<32>().0 {
+            let sums = v::dot32(v::start(-3), w, x);
+            out.push(v::total(v::scaled(v::acc(), sums, 1.0)));
+            out.push(v::total(v::scaled_halves(v::acc(), sums, 1.0, -2.0)));
+            let nibbles: [u8; 16] = std::array::from_fn(|i| w[i] as u8);
+            let sums = v::dot32_nibbles(v::start(5), &nibbles, x);
+            out.push(v::total(v::scaled(v::acc(), sums, 1.0)));
+        }
+        out
+    }
+
+    pub(super) fn lines(w: &[i8], x: &[i8; 4]) -> Vec<f32> {
+        // Any number of lanes: rows of four weights, one after another.
+        let mut out = Vec::new();
+        for w in w.as_chunks::<{ 4 * v::LANES }>().0 {
+            let biased = w.map(|w| (i32::from(w) + v::BIAS) as i8);
+            let sum: i32 = x.iter().map(|&x| i32::from(x)).sum();
+            let dots = v::dot4(v::isplat(7 - v::BIAS * sum), v::line(&biased), *x);
+            let mut lanes = [0.0; v::LANES];
+            v::store(v::to_f32(dots), &mut lanes);
+            out.extend(lanes);
+        }
+        out
+    }
+
+    pub(super) fn halves(x: &[f32]) -> Vec<f32> {
+        let mut out = Vec::new();
+        for x in x.as_chunks::<{ v::LANES }>().0 {
+            let mut rounded = [f16::ZERO; v::LANES];
+            v::store_half(v::load(x), &mut rounded);
+            let mut back = [0.0; v::LANES];
+            v::store(v::load_half(&rounded), &mut back);
+            out.extend(back);
+            let top = x.map(|x| (x.to_bits() >> 16) as u16);
+            v::store(v::load_bf16(&top), &mut back);
+            out.extend(back);
+        }
+        out
+    }
+
+    pub(super) fn folds(x: &[f32]) -> (f32, f32) {
+        let mut sum = v::zero();
+        let mut most = v::splat(f32::NEG_INFINITY);
+        for x in x.as_chunks::<{ v::LANES }>().0 {
+            sum = v::add(v::load(x), sum);
+            most = v::max(v::load(x), most);
+        }
+        (v::sum(sum), v::peak(most))
+    }
+}
+
+#[test]
+fn exp_is_close_everywhere() {
+    let x: Vec<f32> = (-8700..=8800).map(|i| i as f32 / 100.0).collect();
+    for isa in Isa::available() {
+        let mut got = Vec::new();
+        on!(isa, exps(&x, &mut got));
+        for (x, got) in x.iter().zip(got) {
+            let want = f64::from(*x).exp();
+            let error = (f64::from(got) - want).abs() / want;
+            assert!(error < 2.4e-7, "{isa}: e^{x} = {got}, off by {error:.1e}");
+        }
+        let mut far = Vec::new();
+        on!(isa, exps(&[-1e30, f32::NEG_INFINITY, -88.0], &mut far));
+        assert_eq!(far, [0.0; 3], "{isa}");
+        far.clear();
+        on!(isa, exps(&[1e30, f32::INFINITY, 89.0], &mut far));
+        assert_eq!(far, [f32::INFINITY; 3], "{isa}");
+        let mut nan = Vec::new();
+        on!(isa, exps(&[f32::NAN], &mut nan));
+        assert!(nan[0].is_nan(), "{isa}");
+    }
+}
+
+#[test]
+fn byte_products_are_exact() {
+    let mut seed = 7;
+    for round in 0..200 {
+        let mut w: Vec<i8> = (0..256).map(|_| random(&mut seed) as i8).collect();
+        let mut x: [i8; 32] = std::array::from_fn(|_| (random(&mut seed) % 255) as i16 as i8)
+            .map(|x: i8| x.max(-127));
+        if round == 0 {
+            // The extremes, where sixteen bits would overflow.
+            w.fill(-128);
+            x.fill(-127);
+        } else if round == 1 {
+            w.fill(-128);
+            x.fill(127);
+        }
+        let want = on!(Isa::Scalar, products(&w, &x));
+        let quad = [x[0], x[1], x[2], x[3]];
+        let want_lines = on!(Isa::Scalar, lines(&w, &quad));
+        for isa in Isa::available() {
+            assert_eq!(on!(isa, products(&w, &x)), want, "{isa}");
+            assert_eq!(on!(isa, lines(&w, &quad)), want_lines, "{isa}");
+        }
+    }
+}
+
+#[test]
+fn sixteen_bit_floats_agree() {
+    let mut seed = 99;
+    let x: Vec<f32> = (0..4096)
+        .map(|_| f32::from_bits(random(&mut seed)))
+        .map(|x| if x.is_finite() { x } else { 1.0 })
+        .chain((0..4096).map(|i| (i as f32 - 2048.0) / 97.0))
+        .collect();
+    let sorted = |isa| {
+        let mut all = on!(isa, halves(&x));
+        all.sort_by(f32::total_cmp);
+        all
+    };
+    let want = sorted(Isa::Scalar);
+    for isa in Isa::available() {
+        assert_eq!(sorted(isa), want, "{isa}");
+    }
+}
+
+#[test]
+fn folds_agree() {
+    let x: Vec<f32> = (0..64).map(|i| ((i * 37) % 64) as f32).collect();
+    for isa in Isa::available() {
+        assert_eq!(on!(isa, folds(&x)), (2016.0, 63.0), "{isa}");
+    }
+}
