@@ -1,0 +1,35 @@
+//! From the last block to logits, for the rows that somebody wants.
+
+use ondine_tensor::Rows;
+
+use crate::layer::{Linear, Norm};
+use crate::run::{Run, Want};
+
+/// The last norm and the projection to the vocabulary.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) norm: Norm,
+    /// (vocab, width)
+    pub(crate) output: Linear,
+}
+
+impl Head {
+    /// Appends nothing and keeps nothing: `logits` holds exactly the wanted rows afterwards. The
+    /// head is the largest matrix of a small model, so rows nobody wants are not computed.
+    pub(crate) fn apply(&self, run: &mut Run<'_>, want: Want, logits: &mut Rows) {
+        let s = &mut *run.scratch;
+        let rows = want.rows(s.x.count());
+        logits.resize(rows.len());
+        if rows.is_empty() {
+            return;
+        }
+        // The wanted rows are the last ones, so moving them to the front and dropping the rest
+        // is all the selection there is. The stream is not needed any more.
+        let width = s.x.width();
+        s.x.as_mut_slice().copy_within(rows.start * width..rows.end * width, 0);
+        s.x.resize(rows.len());
+        s.h.resize(rows.len());
+        self.norm.apply(run.cpu, &s.x, &mut s.h);
+        self.output.apply(run.cpu, &s.h, logits);
+    }
+}

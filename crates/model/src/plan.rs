@@ -1,0 +1,52 @@
+//! How much memory a model will take, before any of it is taken.
+
+use ondine_format::{Hparams, ModelFile};
+
+use crate::error::ModelError;
+use crate::family;
+use crate::run::{BATCH, Scratch};
+use crate::shape::Shape;
+
+/// Bytes of a loaded model with one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Weights, as they lie in the file. Mapped, they are the system's to drop and read again.
+    pub weights_bytes: usize,
+    /// Keys and values of one full context.
+    pub kv_bytes: usize,
+    /// Activations of one batch, and one row of logits.
+    pub scratch_bytes: usize,
+}
+
+impl MemoryPlan {
+    /// All of it; `None` where that is no number.
+    pub fn total(&self) -> Option<usize> {
+        self.weights_bytes.checked_add(self.kv_bytes)?.checked_add(self.scratch_bytes)
+    }
+}
+
+/// Plans for a session of `context` positions.
+///
+/// # Errors
+/// What [`load`](crate::load) would say of the metadata, a context beyond the model's, or a size
+/// that is no number.
+pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> {
+    let hparams = Hparams::of(file)?;
+    family::find(&hparams.architecture)?;
+    let shape = Shape::new(&hparams)?;
+    if context > shape.context {
+        let Shape { context: has, window, .. } = shape;
+        return Err(ModelError::Context { needed: context, context: has, window });
+    }
+    let too_large = |what| ModelError::TooLarge { what };
+    let weights_bytes = (file.tensors.iter())
+        .try_fold(0usize, |sum, tensor| sum.checked_add(tensor.data.len()))
+        .ok_or(too_large("weights"))?;
+    let kv_bytes = shape.cache().bytes_for(context).ok_or(too_large("keys and values"))?;
+    let scratch_bytes = Scratch::floats_per_row(&shape)
+        .and_then(|floats| floats.checked_mul(BATCH.min(context)))
+        .and_then(|floats| floats.checked_add(shape.vocab))
+        .and_then(|floats| floats.checked_mul(size_of::<f32>()))
+        .ok_or(too_large("activations"))?;
+    Ok(MemoryPlan { weights_bytes, kv_bytes, scratch_bytes })
+}

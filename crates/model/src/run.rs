@@ -1,0 +1,128 @@
+//! One batch on its way through a model: what it works with, and what is wanted of it.
+
+use std::ops::Range;
+
+use ondine_cache::Cache;
+use ondine_tensor::{Cpu, Matrix, Rows};
+
+use crate::layer::Norm;
+use crate::shape::Shape;
+
+/// Tokens evaluated at once. Long prompts go through in pieces of this size, so that the memory
+/// for activations does not grow with the prompt; larger pieces would not run faster, since at
+/// 512 rows the weights are already read far fewer times than they are computed with.
+pub const BATCH: usize = 512;
+
+/// Which positions of the evaluated tokens should give logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// None: the tokens only go into the cache.
+    None,
+    /// The last one: what sampling needs.
+    Last,
+    /// Every one: what scoring needs. Takes `tokens × vocab` floats.
+    All,
+}
+
+impl Want {
+    /// The wanted ones of `count` rows: always the last so many.
+    pub(crate) fn rows(self, count: usize) -> Range<usize> {
+        match self {
+            Want::None => count..count,
+            Want::Last => count.saturating_sub(1)..count,
+            Want::All => 0..count,
+        }
+    }
+}
+
+/// Activations of one batch. Kept from batch to batch, so that a token needs no allocation here.
+#[derive(Debug)]
+pub struct Scratch {
+    /// The stream between blocks: (rows, width)
+    pub(crate) x: Rows,
+    /// What a part takes and gives: (rows, width)
+    pub(crate) h: Rows,
+    /// (rows, heads * head_dim)
+    pub(crate) q: Rows,
+    /// (rows, kv_heads * head_dim)
+    pub(crate) k: Rows,
+    pub(crate) k_spare: Rows,
+    pub(crate) v: Rows,
+    /// (rows, heads * head_dim)
+    pub(crate) attended: Rows,
+    /// (rows, ff)
+    pub(crate) gate: Rows,
+    pub(crate) up: Rows,
+}
+
+impl Scratch {
+    /// Room for no rows yet; it grows with the first batch.
+    pub fn new(shape: &Shape) -> Scratch {
+        let rows = |width| Rows::new(0, width);
+        Scratch {
+            x: rows(shape.width),
+            h: rows(shape.width),
+            q: rows(shape.query_width()),
+            k: rows(shape.key_width()),
+            k_spare: rows(shape.key_width()),
+            v: rows(shape.key_width()),
+            attended: rows(shape.query_width()),
+            gate: rows(shape.ff),
+            up: rows(shape.ff),
+        }
+    }
+
+    /// Floats that a row takes in all buffers together; `None` where that is no number.
+    pub(crate) fn floats_per_row(shape: &Shape) -> Option<usize> {
+        let heads = shape.heads.checked_mul(shape.head_dim)?.checked_mul(2)?;
+        let keys = shape.kv_heads.checked_mul(shape.head_dim)?.checked_mul(3)?;
+        let wide = shape.width.checked_add(shape.ff)?.checked_mul(2)?;
+        heads.checked_add(keys)?.checked_add(wide)
+    }
+
+    /// Every buffer gets `rows` rows.
+    pub(crate) fn fit(&mut self, rows: usize) {
+        let Scratch { x, h, q, k, k_spare, v, attended, gate, up } = self;
+        for buffer in [x, h, q, k, k_spare, v, attended, gate, up] {
+            buffer.resize(rows);
+        }
+    }
+}
+
+/// A batch under way.
+pub struct Run<'a> {
+    /// What computes.
+    pub(crate) cpu: &'a Cpu,
+    /// Where keys and values go. Has room for the batch; its length is still the position of the
+    /// batch's first row.
+    pub(crate) cache: &'a mut Cache,
+    /// Activations, as many rows as the batch has tokens.
+    pub(crate) scratch: &'a mut Scratch,
+    /// Position of the first row.
+    pub(crate) first: usize,
+}
+
+impl Run<'_> {
+    /// x = the rows of `table` that `tokens` name
+    pub(crate) fn embed(&mut self, table: &Matrix, tokens: &[u32]) {
+        self.cpu.embed(table, tokens, &mut self.scratch.x);
+    }
+
+    /// x += the rows of `table` that the batch's positions name
+    pub(crate) fn embed_positions(&mut self, table: &Matrix) {
+        let end = self.first + self.scratch.x.count();
+        let positions: Vec<u32> = (self.first as u32..end as u32).collect();
+        self.cpu.embed(table, &positions, &mut self.scratch.h);
+        self.add();
+    }
+
+    /// h = norm(x)
+    pub(crate) fn norm(&mut self, norm: &Norm) {
+        norm.apply(self.cpu, &self.scratch.x, &mut self.scratch.h);
+    }
+
+    /// x += h
+    pub(crate) fn add(&mut self) {
+        self.cpu.add(&mut self.scratch.x, &self.scratch.h);
+    }
+}

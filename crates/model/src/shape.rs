@@ -1,0 +1,79 @@
+//! The numbers of a loaded model that others may want to know. Knows no weights.
+
+use ondine_cache::CacheShape;
+use ondine_format::Hparams;
+
+use crate::error::ModelError;
+
+/// Sizes of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The family, as `general.architecture` names it.
+    pub architecture: String,
+    /// Blocks, one after the other.
+    pub layers: usize,
+    /// Width of the stream between blocks.
+    pub width: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values; each serves `heads / kv_heads` heads of queries.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Width inside the feed-forward part.
+    pub ff: usize,
+    /// Tokens that there are logits for.
+    pub vocab: usize,
+    /// Positions the model can attend to: what it was trained for, or its sliding window where
+    /// that is smaller. Up to the window's width sliding attention is plain attention, and
+    /// beyond it we refuse rather than answer from the wrong keys.
+    pub context: usize,
+    /// The sliding window, where it is what limits `context`.
+    pub window: Option<usize>,
+}
+
+impl Shape {
+    /// The sizes that checked hyperparameters give, or what in them is not supported yet.
+    pub(crate) fn new(h: &Hparams) -> Result<Shape, ModelError> {
+        let unsupported = |what: String| {
+            Err(ModelError::Unsupported { architecture: h.architecture.clone(), what })
+        };
+        if h.experts.is_some() {
+            return unsupported("experts".into());
+        }
+        if h.value_dim != h.head_dim {
+            return unsupported(format!(
+                "values {} wide beside keys {} wide",
+                h.value_dim, h.head_dim
+            ));
+        }
+        let window = h.sliding_window.filter(|window| *window < h.context);
+        Ok(Shape {
+            architecture: h.architecture.clone(),
+            layers: h.layers,
+            width: h.width,
+            heads: h.heads,
+            kv_heads: h.kv_heads,
+            head_dim: h.head_dim,
+            ff: h.ff,
+            vocab: h.vocab,
+            context: window.unwrap_or(h.context),
+            window,
+        })
+    }
+
+    /// What a position of this model costs in the cache.
+    pub fn cache(&self) -> CacheShape {
+        CacheShape { layers: self.layers, kv_heads: self.kv_heads, head_dim: self.head_dim }
+    }
+
+    /// Width of all heads of queries together.
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Width of all heads of keys together.
+    pub fn key_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+}

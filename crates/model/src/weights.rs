@@ -1,0 +1,149 @@
+//! Taking tensors out of a file by name, each with the shape it must have.
+//!
+//! Every tensor is taken through here, so that at the end we know which were not: a family that
+//! ignores a tensor computes something else than its author did.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use ondine_format::{Hparams, ModelFile};
+use ondine_tensor::Matrix;
+
+use crate::error::ModelError;
+use crate::layer::{Linear, Norm};
+use crate::shape::Shape;
+
+/// Tensors that change nothing in the result: tables of a frequency that is computed here, which
+/// old converters wrote.
+const IGNORED: &[&str] = &["attn_rot_embd", "rotary_emb.inv_freq"];
+
+/// The tensors of a file, and which of them were taken.
+pub(crate) struct Weights<'a> {
+    file: &'a ModelFile,
+    /// The checked hyperparameters.
+    pub(crate) hparams: &'a Hparams,
+    /// The sizes that follow from them.
+    pub(crate) shape: Shape,
+    taken: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Weights<'a> {
+    pub(crate) fn new(
+        file: &'a ModelFile,
+        hparams: &'a Hparams,
+    ) -> Result<Weights<'a>, ModelError> {
+        let shape = Shape::new(hparams)?;
+        Ok(Weights { file, hparams, shape, taken: RefCell::default() })
+    }
+
+    /// The error for a part of this model that its family does not do here.
+    pub(crate) fn unsupported(&self, what: impl Into<String>) -> ModelError {
+        ModelError::Unsupported { architecture: self.shape.architecture.clone(), what: what.into() }
+    }
+
+    /// Whether the file has the tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.file.has(name)
+    }
+
+    /// `rows × cols` weights.
+    pub(crate) fn matrix(
+        &self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Matrix, ModelError> {
+        let matrix = self.file.matrix(name)?;
+        if (matrix.rows(), matrix.cols()) != (rows, cols) {
+            return Err(ModelError::TensorShape {
+                name: name.into(),
+                wanted: format!("[{cols}, {rows}]"),
+                found: format!("[{}, {}]", matrix.cols(), matrix.rows()),
+            });
+        }
+        self.taken.borrow_mut().insert(name.into());
+        Ok(matrix)
+    }
+
+    /// `len` floats.
+    pub(crate) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, ModelError> {
+        let vector = self.file.vector(name)?;
+        if vector.len() != len {
+            return Err(ModelError::TensorShape {
+                name: name.into(),
+                wanted: format!("[{len}]"),
+                found: format!("[{}]", vector.len()),
+            });
+        }
+        self.taken.borrow_mut().insert(name.into());
+        Ok(vector)
+    }
+
+    /// `len` floats, if the file has them.
+    pub(crate) fn optional_vector(
+        &self,
+        name: &str,
+        len: usize,
+    ) -> Result<Option<Vec<f32>>, ModelError> {
+        self.has(name).then(|| self.vector(name, len)).transpose()
+    }
+
+    /// `name.weight`, and `name.bias` where the file has one.
+    pub(crate) fn linear(
+        &self,
+        name: &str,
+        out: usize,
+        width: usize,
+    ) -> Result<Linear, ModelError> {
+        let weight = self.matrix(&format!("{name}.weight"), out, width)?;
+        Ok(Linear { weight, bias: self.optional_vector(&format!("{name}.bias"), out)? })
+    }
+
+    /// `name.weight` and `name.bias`, both of which must be there.
+    pub(crate) fn biased(
+        &self,
+        name: &str,
+        out: usize,
+        width: usize,
+    ) -> Result<Linear, ModelError> {
+        let weight = self.matrix(&format!("{name}.weight"), out, width)?;
+        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"), out)?) })
+    }
+
+    /// A root-mean-square norm over pieces of `width`.
+    pub(crate) fn rms_norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
+        let weight = self.vector(&format!("{name}.weight"), width)?;
+        Ok(Norm::Rms { weight, eps: self.hparams.norm_eps })
+    }
+
+    /// A layer norm with a bias.
+    pub(crate) fn layer_norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
+        let weight = self.vector(&format!("{name}.weight"), width)?;
+        let bias = self.vector(&format!("{name}.bias"), width)?;
+        Ok(Norm::Layer { weight, bias, eps: self.hparams.norm_eps })
+    }
+
+    /// The output head: its own matrix, or the embedding again where the file ties the two.
+    pub(crate) fn head(&self) -> Result<Linear, ModelError> {
+        let Shape { vocab, width, .. } = self.shape;
+        let own = self.has("output.weight");
+        self.linear(if own { "output" } else { "token_embd" }, vocab, width)
+    }
+
+    /// Refuses a file with tensors that nobody took.
+    pub(crate) fn finish(self) -> Result<Shape, ModelError> {
+        let taken = self.taken.into_inner();
+        let strangers: Vec<&str> = (self.file.tensors.iter().map(|tensor| tensor.name.as_str()))
+            .filter(|name| !taken.contains(*name))
+            .filter(|name| !IGNORED.iter().any(|part| name.contains(part)))
+            .collect();
+        match strangers.first() {
+            None => Ok(self.shape),
+            Some(example) => Err(ModelError::Strangers {
+                architecture: self.shape.architecture,
+                count: strangers.len(),
+                example: (*example).into(),
+            }),
+        }
+    }
+}
