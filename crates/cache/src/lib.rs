@@ -1,7 +1,8 @@
 //! Key and value memory of a conversation, in pages.
 //!
 //! A [`Cache`] is one timeline: what attention remembers of the tokens evaluated so far. Its
-//! memory comes in pages of [`PAGE`] tokens. Pages are shared between timelines by reference
+//! memory comes in pages of [`PAGE`] tokens: few enough that little is wasted at the end of a
+//! timeline, many enough that the table of pages is nothing beside the pages. Pages are shared between timelines by reference
 //! count and copied when one of the sharers writes, so a fork costs nothing until the timelines
 //! part, and then one page.
 //!
@@ -27,5 +28,6 @@ mod page;
 mod timeline;
 
 pub use error::CacheError;
-pub use page::{CacheShape, PAGE};
+pub use ondine_tensor::cpu::PAGE;
+pub use page::CacheShape;
 pub use timeline::Cache;

@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! page  = layer 0, layer 1, ...
-//! layer = keys (kv_heads, PAGE, head_dim), values (kv_heads, PAGE, head_dim)     in f16
+//! layer = keys, values                kv_heads * head_dim * PAGE floats of 16 bits each
 //! ```
 //!
+//! How the keys of a layer lie among themselves is the kernels' affair.
+//!
 //! A page spans all layers, so that the table of a timeline has one entry for sixteen tokens
-//! whatever the depth of the model, and a copy on write is one allocation. Within a layer a head's
-//! keys lie together: attention walks them in order.
+//! whatever the depth of the model, and a copy on write is one allocation.
 
 use half::f16;
-
-/// Tokens in a page. Small, so that little is wasted at the end of a timeline and a fork copies
-/// little; large enough that the table of pages is nothing beside the pages.
-pub const PAGE: usize = 16;
+use ondine_tensor::cpu::PAGE;
 
 /// What a position costs: how many layers, and how much each keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

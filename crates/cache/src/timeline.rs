@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use ondine_tensor::cpu::PAGE;
 use ondine_tensor::{KvPages, KvPagesMut};
 
 use crate::error::CacheError;
-use crate::page::{CacheShape, PAGE, Page};
+use crate::page::{CacheShape, Page};
 
 /// Keys and values of one timeline.
 ///

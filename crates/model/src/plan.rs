@@ -14,7 +14,7 @@ pub struct MemoryPlan {
     pub weights_bytes: usize,
     /// Keys and values of one full context.
     pub kv_bytes: usize,
-    /// Activations of one batch, and one row of logits.
+    /// Activations of one batch, one row of logits, and the angles of rotary positions.
     pub scratch_bytes: usize,
 }
 
@@ -46,6 +46,8 @@ pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> 
     let scratch_bytes = Scratch::floats_per_row(&shape)
         .and_then(|floats| floats.checked_mul(BATCH.min(context)))
         .and_then(|floats| floats.checked_add(shape.vocab))
+        // A sine and a cosine for each pair of dimensions that rotate, at each position.
+        .and_then(|floats| floats.checked_add(hparams.rope_dims.checked_mul(context)?))
         .and_then(|floats| floats.checked_mul(size_of::<f32>()))
         .ok_or(too_large("activations"))?;
     Ok(MemoryPlan { weights_bytes, kv_bytes, scratch_bytes })

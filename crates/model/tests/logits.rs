@@ -56,27 +56,27 @@ fn worst(got: &[Vec<f32>], wanted: &[Vec<f64>]) -> f64 {
 #[test]
 fn every_family_agrees_with_the_slow_pass() {
     let mut failures = Vec::new();
-    for isa in Isa::available() {
-        for threads in [1, 2] {
-            let cpu = Cpu::new(threads, isa);
-            for (name, tiny) in variants() {
-                let file = tiny.file();
-                let model = load(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
-                // Past the border of two pages of the cache.
-                let tokens = tiny::text(7, 37, tiny.vocab);
-                let wanted = reference::logits(&tiny, &file, &tokens);
-                let (a, b) = tokens.split_at(5);
-                let (b, c) = b.split_at(1);
-                let one_by_one: Vec<&[u32]> = tokens.chunks(1).collect();
-                for (cut, pieces) in [
-                    ("whole", vec![&tokens[..]]),
-                    ("pieces", vec![a, b, c]),
-                    ("single", one_by_one),
-                ] {
-                    let far = worst(&all_logits(&*model, &cpu, &pieces), &wanted);
-                    if far >= BOUND {
-                        failures.push(format!("{name}, {cut}, {isa}, {threads} threads: {far:e}"));
-                    }
+    let computers: Vec<Cpu> =
+        Isa::available().flat_map(|isa| [1, 2].map(|threads| Cpu::new(threads, isa))).collect();
+    for (name, tiny) in variants() {
+        let file = tiny.file();
+        let model = load(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Past the border of two pages of the cache.
+        let tokens = tiny::text(7, 37, tiny.vocab);
+        let wanted = reference::logits(&tiny, &file, &tokens);
+        let (a, b) = tokens.split_at(5);
+        let (b, c) = b.split_at(1);
+        let cuts: [(&str, Vec<&[u32]>); 3] = [
+            ("whole", vec![&tokens]),
+            ("pieces", vec![a, b, c]),
+            ("one by one", tokens.chunks(1).collect()),
+        ];
+        for cpu in &computers {
+            for (cut, pieces) in &cuts {
+                let far = worst(&all_logits(&*model, cpu, pieces), &wanted);
+                if far >= BOUND {
+                    let (isa, threads) = (cpu.isa(), cpu.threads());
+                    failures.push(format!("{name}, {cut}, {isa}, {threads} threads: {far:e}"));
                 }
             }
         }

@@ -132,6 +132,6 @@ fn the_plan_is_what_the_parts_take() {
     cache.reserve(33).unwrap();
     assert_eq!(made.kv_bytes, cache.bytes());
     let per_row = 2 * (32 + 48) + 2 * 4 * 16 + 3 * 2 * 16;
-    assert_eq!(made.scratch_bytes, 4 * (per_row * 33.min(BATCH) + 40));
+    assert_eq!(made.scratch_bytes, 4 * (per_row * 33.min(BATCH) + 40 + 16 * 33));
     assert_eq!(made.total(), Some(made.weights_bytes + made.kv_bytes + made.scratch_bytes));
 }

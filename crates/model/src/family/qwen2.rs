@@ -1,6 +1,8 @@
 //! qwen2 and qwen2.5: queries, keys and values have a bias, and a head rotates by halves.
 
-use ondine_tensor::{Matrix, RopeStyle, Rows};
+use std::sync::Arc;
+
+use ondine_tensor::{Matrix, Rope, RopeStyle, Rows};
 
 use crate::error::ModelError;
 use crate::layer::{Attention, Gated, Head, Norm, rope};
@@ -12,7 +14,7 @@ use crate::weights::Weights;
 // Config: all of it is in the file. The first half of a head rotates with the second.
 const ROPE: RopeStyle = RopeStyle::Halves;
 
-fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
+fn attention(w: &Weights<'_>, block: &str, rope: &Arc<Rope>) -> Result<Attention, ModelError> {
     let Shape { width, heads, kv_heads, head_dim, .. } = w.shape;
     Ok(Attention {
         heads,
@@ -23,7 +25,7 @@ fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
         value: w.biased(&format!("{block}.attn_v"), kv_heads * head_dim, width)?,
         output: w.linear(&format!("{block}.attn_output"), width, heads * head_dim)?,
         head_norms: None,
-        rope: Some(rope(w, ROPE)?),
+        rope: Some(Arc::clone(rope)),
     })
 }
 
@@ -44,11 +46,11 @@ struct Block {
 }
 
 impl Block {
-    fn new(w: &Weights<'_>, layer: usize) -> Result<Block, ModelError> {
+    fn new(w: &Weights<'_>, layer: usize, rope: &Arc<Rope>) -> Result<Block, ModelError> {
         let block = format!("blk.{layer}");
         Ok(Block {
             attention_norm: w.rms_norm(&format!("{block}.attn_norm"), w.shape.width)?,
-            attention: attention(w, &block)?,
+            attention: attention(w, &block, rope)?,
             mlp_norm: w.rms_norm(&format!("{block}.ffn_norm"), w.shape.width)?,
             mlp: mlp(w, &block)?,
         })
@@ -76,7 +78,8 @@ struct Qwen2 {
 pub(crate) fn load(w: Weights<'_>) -> Result<Box<dyn Model>, ModelError> {
     let Shape { layers, width, vocab, .. } = w.shape;
     let embedding = w.matrix("token_embd.weight", vocab, width)?;
-    let blocks = (0..layers).map(|layer| Block::new(&w, layer)).collect::<Result<_, _>>()?;
+    let rope = Arc::new(rope(&w, ROPE)?);
+    let blocks = (0..layers).map(|layer| Block::new(&w, layer, &rope)).collect::<Result<_, _>>()?;
     let head = Head { norm: w.rms_norm("output_norm", width)?, output: w.head()? };
     Ok(Box::new(Qwen2 { shape: w.finish()?, embedding, blocks, head }))
 }

@@ -1,7 +1,9 @@
 //! qwen3: every head of queries and keys is normalised before it rotates, by halves; heads may be
 //! wider than `width / heads`.
 
-use ondine_tensor::{Matrix, RopeStyle, Rows};
+use std::sync::Arc;
+
+use ondine_tensor::{Matrix, Rope, RopeStyle, Rows};
 
 use crate::error::ModelError;
 use crate::layer::{Attention, Gated, Head, Norm, rope};
@@ -13,7 +15,7 @@ use crate::weights::Weights;
 // Config: all of it is in the file. The first half of a head rotates with the second.
 const ROPE: RopeStyle = RopeStyle::Halves;
 
-fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
+fn attention(w: &Weights<'_>, block: &str, rope: &Arc<Rope>) -> Result<Attention, ModelError> {
     let Shape { width, heads, kv_heads, head_dim, .. } = w.shape;
     Ok(Attention {
         heads,
@@ -27,7 +29,7 @@ fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
             w.rms_norm(&format!("{block}.attn_q_norm"), head_dim)?,
             w.rms_norm(&format!("{block}.attn_k_norm"), head_dim)?,
         )),
-        rope: Some(rope(w, ROPE)?),
+        rope: Some(Arc::clone(rope)),
     })
 }
 
@@ -48,11 +50,11 @@ struct Block {
 }
 
 impl Block {
-    fn new(w: &Weights<'_>, layer: usize) -> Result<Block, ModelError> {
+    fn new(w: &Weights<'_>, layer: usize, rope: &Arc<Rope>) -> Result<Block, ModelError> {
         let block = format!("blk.{layer}");
         Ok(Block {
             attention_norm: w.rms_norm(&format!("{block}.attn_norm"), w.shape.width)?,
-            attention: attention(w, &block)?,
+            attention: attention(w, &block, rope)?,
             mlp_norm: w.rms_norm(&format!("{block}.ffn_norm"), w.shape.width)?,
             mlp: mlp(w, &block)?,
         })
@@ -80,7 +82,8 @@ struct Qwen3 {
 pub(crate) fn load(w: Weights<'_>) -> Result<Box<dyn Model>, ModelError> {
     let Shape { layers, width, vocab, .. } = w.shape;
     let embedding = w.matrix("token_embd.weight", vocab, width)?;
-    let blocks = (0..layers).map(|layer| Block::new(&w, layer)).collect::<Result<_, _>>()?;
+    let rope = Arc::new(rope(&w, ROPE)?);
+    let blocks = (0..layers).map(|layer| Block::new(&w, layer, &rope)).collect::<Result<_, _>>()?;
     let head = Head { norm: w.rms_norm("output_norm", width)?, output: w.head()? };
     Ok(Box::new(Qwen3 { shape: w.finish()?, embedding, blocks, head }))
 }

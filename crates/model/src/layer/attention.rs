@@ -1,5 +1,7 @@
 //! Causal attention with grouped queries, reading and writing the pages of the cache.
 
+use std::sync::Arc;
+
 use ondine_cache::PAGE;
 use ondine_tensor::Rope;
 
@@ -22,8 +24,8 @@ pub(crate) struct Attention {
     pub(crate) output: Linear,
     /// Norms of each head of queries and of keys.
     pub(crate) head_norms: Option<(Norm, Norm)>,
-    /// `None` where positions were added to the embedding instead.
-    pub(crate) rope: Option<Rope>,
+    /// One for all blocks: it keeps a table of angles. `None` where positions were added to the embedding instead.
+    pub(crate) rope: Option<Arc<Rope>>,
 }
 
 impl Attention {
