@@ -1,0 +1,383 @@
+//! The numbers that a transformer is built from, read from metadata and checked once.
+//!
+//! An [`Hparams`] can be divided by and multiplied with: no count is zero, heads divide, nothing
+//! is above its limit. A model and the estimate of its memory both start from it, so that neither
+//! meets a number that the other would refuse. It knows key names, not what a layer computes.
+
+use crate::error::FormatError;
+use crate::limits::{self, Limit};
+use crate::metadata::{Array, Metadata, Value};
+use crate::model_file::ModelFile;
+
+/// Shape and constants of a model.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Hparams {
+    /// `general.architecture`, the prefix of the other keys.
+    pub architecture: String,
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Query heads of a layer.
+    pub heads: usize,
+    /// Key and value heads of a layer; they divide the query heads.
+    pub kv_heads: usize,
+    /// Width of a query or key head.
+    pub head_dim: usize,
+    /// Width of a value head.
+    pub value_dim: usize,
+    /// Width of the feed-forward part.
+    pub ff: usize,
+    /// Tokens of the vocabulary.
+    pub vocab: usize,
+    /// Tokens of context that it was trained for.
+    pub context: usize,
+    /// Dimensions of a head that are rotated: even, at most `head_dim`; 0 where the architecture
+    /// learns its positions.
+    pub rope_dims: usize,
+    /// Base of the rotation frequencies.
+    pub rope_base: f32,
+    /// How positions are stretched.
+    pub rope_scaling: RopeScaling,
+    /// What keeps a norm from dividing by zero.
+    pub norm_eps: f32,
+    /// Tokens that a token looks back at, where that is bounded.
+    pub sliding_window: Option<usize>,
+    /// Experts of a layer, where there are any.
+    pub experts: Option<Experts>,
+}
+
+/// How rotary positions are stretched beyond the context of the first training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// They are not.
+    None,
+    /// Positions are divided by the factor.
+    Linear {
+        /// Above zero.
+        factor: f32,
+    },
+    /// A kind that this crate has no numbers for, such as `yarn`.
+    Other {
+        /// Its name in the file.
+        kind: String,
+        /// Above zero.
+        factor: f32,
+    },
+}
+
+/// Experts of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many work on a token.
+    pub used: usize,
+}
+
+/// Architectures whose positions are learned or absent: nothing is rotated.
+const WITHOUT_ROPE: &[&str] = &["bert", "bloom", "gpt2", "mpt", "starcoder"];
+
+/// The base that a file means when it names none.
+const DEFAULT_ROPE_BASE: f32 = 10_000.0;
+
+impl Hparams {
+    /// Reads the numbers from metadata alone. The vocabulary's size is the number of tokens, or
+    /// else the key `vocab_size`.
+    ///
+    /// # Errors
+    /// [`FormatError`] naming the key, what it holds and what it must be.
+    pub fn read(metadata: &Metadata) -> Result<Hparams, FormatError> {
+        Hparams::with_rows(metadata, None)
+    }
+
+    /// Reads the numbers of a file, and checks that its embedding has their shape. Where neither
+    /// tokens nor a key give the vocabulary's size, the embedding's rows do.
+    ///
+    /// # Errors
+    /// As [`Hparams::read`], and where `token_embd.weight` has another shape.
+    pub fn of(file: &ModelFile) -> Result<Hparams, FormatError> {
+        let Some(embedding) = file.tensors.named(EMBEDDING) else {
+            return Hparams::read(&file.metadata);
+        };
+        let rows = embedding.dims.get(1).copied();
+        let hparams = Hparams::with_rows(&file.metadata, rows)?;
+        if embedding.dims != [hparams.width, hparams.vocab] {
+            return Err(FormatError::TensorShape {
+                name: EMBEDDING.to_owned(),
+                found: embedding.dims.clone(),
+                expected: format!("[{}, {}]", hparams.width, hparams.vocab),
+            });
+        }
+        Ok(hparams)
+    }
+
+    fn with_rows(metadata: &Metadata, rows: Option<usize>) -> Result<Hparams, FormatError> {
+        let architecture = metadata.string("general.architecture")?.ok_or_else(|| {
+            FormatError::MissingKey { key: "general.architecture".into(), expected: "string" }
+        })?;
+        let keys = Keys { metadata, architecture };
+        let layers = keys.needed("block_count", limits::LAYERS, None)?;
+        let width = keys.needed("embedding_length", limits::WIDTH, None)?;
+        let heads = keys.needed("attention.head_count", limits::HEADS, Some(layers))?;
+        let kv_heads =
+            keys.count("attention.head_count_kv", limits::HEADS, Some(layers))?.unwrap_or(heads);
+        if heads.checked_rem(kv_heads) != Some(0) {
+            let expected = format!("a number that divides the {heads} query heads");
+            return Err(keys.wrong("attention.head_count_kv", kv_heads, expected));
+        }
+        let head_dim = match keys.count("attention.key_length", limits::HEAD_DIM, None)? {
+            Some(head_dim) => head_dim,
+            None => match (width.checked_rem(heads), width.checked_div(heads)) {
+                (Some(0), Some(quotient)) => quotient,
+                _ => {
+                    let expected = format!("a number that divides the width {width}");
+                    return Err(keys.wrong("attention.head_count", heads, expected));
+                }
+            },
+        };
+        if limits::HEAD_DIM.max < crate::cursor::wide(head_dim) {
+            let expected = format!("heads at most {} wide", limits::HEAD_DIM.max);
+            return Err(keys.wrong("attention.head_count", heads, expected));
+        }
+        let value_dim =
+            keys.count("attention.value_length", limits::HEAD_DIM, None)?.unwrap_or(head_dim);
+        Ok(Hparams {
+            architecture: architecture.to_owned(),
+            layers,
+            width,
+            heads,
+            kv_heads,
+            head_dim,
+            value_dim,
+            ff: keys.needed("feed_forward_length", limits::FF, Some(layers))?,
+            vocab: vocab(&keys, rows)?,
+            context: keys.needed("context_length", limits::CONTEXT, None)?,
+            rope_dims: rope_dims(&keys, head_dim)?,
+            rope_base: keys.positive("rope.freq_base")?.unwrap_or(DEFAULT_ROPE_BASE),
+            rope_scaling: rope_scaling(&keys)?,
+            norm_eps: norm_eps(&keys)?,
+            sliding_window: sliding_window(&keys)?,
+            experts: experts(&keys)?,
+        })
+    }
+}
+
+/// The token embedding: one row a token.
+pub const EMBEDDING: &str = "token_embd.weight";
+
+/// Metadata seen from one architecture.
+struct Keys<'a> {
+    metadata: &'a Metadata,
+    architecture: &'a str,
+}
+
+impl Keys<'_> {
+    fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture)
+    }
+
+    fn wrong(&self, key: &str, found: impl ToString, expected: impl Into<String>) -> FormatError {
+        FormatError::Hparam {
+            key: self.name(key),
+            found: found.to_string(),
+            expected: expected.into(),
+        }
+    }
+
+    fn missing(&self, key: &str, expected: &'static str) -> FormatError {
+        FormatError::MissingKey { key: self.name(key), expected }
+    }
+
+    /// A number from 1 to its limit. Where `layers` is given it may be an array with the same
+    /// number for every layer.
+    fn count(
+        &self,
+        key: &str,
+        limit: Limit,
+        layers: Option<usize>,
+    ) -> Result<Option<usize>, FormatError> {
+        let name = self.name(key);
+        let found = match (self.metadata.get(&name), layers) {
+            (Some(Value::Array(Array::U32(_) | Array::I32(_))), Some(layers)) => {
+                let all = self.metadata.u32s(&name)?.unwrap_or_default();
+                match all.split_first() {
+                    Some((first, rest))
+                        if all.len() == layers && rest.iter().all(|other| other == first) =>
+                    {
+                        Some(u64::from(*first))
+                    }
+                    _ => {
+                        let found = format!("an array of {}", all.len());
+                        let expected = format!("the same number for each of {layers} layers");
+                        return Err(self.wrong(key, found, expected));
+                    }
+                }
+            }
+            _ => self.metadata.u64(&name)?,
+        };
+        match found {
+            None => Ok(None),
+            Some(number) if number >= 1 && number <= limit.max => {
+                usize::try_from(number).map(Some).map_err(|_| self.wrong(key, number, "less"))
+            }
+            Some(number) => {
+                Err(self.wrong(key, number, format!("1 to {} {}", limit.max, limit.name)))
+            }
+        }
+    }
+
+    fn needed(&self, key: &str, limit: Limit, layers: Option<usize>) -> Result<usize, FormatError> {
+        self.count(key, limit, layers)?.ok_or_else(|| self.missing(key, "an integer"))
+    }
+
+    /// A finite number above zero.
+    fn positive(&self, key: &str) -> Result<Option<f32>, FormatError> {
+        match self.metadata.f32(&self.name(key))? {
+            Some(number) if !(number.is_finite() && number > 0.0) => {
+                Err(self.wrong(key, number, "a finite number above zero"))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+fn rope_dims(keys: &Keys<'_>, head_dim: usize) -> Result<usize, FormatError> {
+    const KEY: &str = "rope.dimension_count";
+    let rotated = !WITHOUT_ROPE.contains(&keys.architecture);
+    let dims = match keys.count(KEY, limits::HEAD_DIM, None)? {
+        Some(dims) => dims,
+        None if rotated => head_dim,
+        None => 0,
+    };
+    if dims > head_dim || !dims.is_multiple_of(2) {
+        return Err(keys.wrong(KEY, dims, format!("an even number, at most {head_dim}")));
+    }
+    Ok(if rotated { dims } else { 0 })
+}
+
+fn rope_scaling(keys: &Keys<'_>) -> Result<RopeScaling, FormatError> {
+    let factor = match keys.positive("rope.scaling.factor")? {
+        Some(factor) => Some(factor),
+        // What linear scaling was called before it had a type.
+        None => keys.positive("rope.scale_linear")?,
+    };
+    let kind = keys.metadata.string(&keys.name("rope.scaling.type"))?;
+    Ok(match (kind, factor) {
+        (Some("none"), _) | (None, None) => RopeScaling::None,
+        (Some("linear") | None, factor) => match factor.unwrap_or(1.0) {
+            1.0 => RopeScaling::None,
+            factor => RopeScaling::Linear { factor },
+        },
+        (Some(kind), factor) => {
+            RopeScaling::Other { kind: kind.to_owned(), factor: factor.unwrap_or(1.0) }
+        }
+    })
+}
+
+fn norm_eps(keys: &Keys<'_>) -> Result<f32, FormatError> {
+    for key in ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"] {
+        match keys.positive(key)? {
+            Some(eps) if eps <= 1.0 => return Ok(eps),
+            Some(eps) => return Err(keys.wrong(key, eps, "at most 1")),
+            None => {}
+        }
+    }
+    Err(keys.missing("attention.layer_norm_rms_epsilon", "f32"))
+}
+
+fn sliding_window(keys: &Keys<'_>) -> Result<Option<usize>, FormatError> {
+    // Zero is how some writers say that there is none.
+    match keys.metadata.u64(&keys.name("attention.sliding_window"))? {
+        Some(0) => Ok(None),
+        _ => keys.count("attention.sliding_window", limits::CONTEXT, None),
+    }
+}
+
+fn experts(keys: &Keys<'_>) -> Result<Option<Experts>, FormatError> {
+    if let None | Some(0) = keys.metadata.u64(&keys.name("expert_count"))? {
+        return match keys.metadata.u64(&keys.name("expert_used_count"))? {
+            None | Some(0) => Ok(None),
+            Some(used) => Err(keys.wrong("expert_used_count", used, "0, as there are no experts")),
+        };
+    }
+    let count = keys.needed("expert_count", limits::EXPERTS, None)?;
+    let used = keys.needed("expert_used_count", limits::EXPERTS, None)?;
+    if used > count {
+        let expected = format!("at most the {count} experts there are");
+        return Err(keys.wrong("expert_used_count", used, expected));
+    }
+    Ok(Some(Experts { count, used }))
+}
+
+/// Keys of single tokens: each must be one of the vocabulary's. The spelling is GGUF's.
+const TOKEN_IDS: &[&str] = &[
+    "tokenizer.ggml.bos_token_id",
+    "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.eot_token_id",
+    "tokenizer.ggml.eom_token_id",
+    "tokenizer.ggml.unknown_token_id",
+    "tokenizer.ggml.seperator_token_id",
+    "tokenizer.ggml.padding_token_id",
+    "tokenizer.ggml.cls_token_id",
+    "tokenizer.ggml.mask_token_id",
+    "tokenizer.ggml.prefix_token_id",
+    "tokenizer.ggml.suffix_token_id",
+    "tokenizer.ggml.middle_token_id",
+    "tokenizer.ggml.fim_pre_token_id",
+    "tokenizer.ggml.fim_suf_token_id",
+    "tokenizer.ggml.fim_mid_token_id",
+    "tokenizer.ggml.fim_pad_token_id",
+    "tokenizer.ggml.fim_rep_token_id",
+    "tokenizer.ggml.fim_sep_token_id",
+];
+
+/// The vocabulary's size, with every list and every id of the tokenizer checked against it.
+fn vocab(keys: &Keys<'_>, rows: Option<usize>) -> Result<usize, FormatError> {
+    let metadata = keys.metadata;
+    let wrong = |key: &str, found: String, expected: String| {
+        Err(FormatError::Hparam { key: key.to_owned(), found, expected })
+    };
+    let tokens = metadata.strings("tokenizer.ggml.tokens")?.map(<[String]>::len);
+    let declared = keys.count("vocab_size", limits::VOCAB, None)?;
+    let Some(size) = tokens.or(declared).or(rows) else {
+        return Err(FormatError::MissingKey {
+            key: "tokenizer.ggml.tokens".to_owned(),
+            expected: "array of string",
+        });
+    };
+    if size == 0 {
+        let expected = "at least one token".to_owned();
+        return wrong("tokenizer.ggml.tokens", "an empty array".to_owned(), expected);
+    }
+    if let (Some(tokens), Some(rows)) = (tokens, rows)
+        && tokens != rows
+    {
+        let expected = format!("{rows}, as many as the embedding has rows");
+        return wrong("tokenizer.ggml.tokens", format!("an array of {tokens}"), expected);
+    }
+    let scores = metadata.f32s("tokenizer.ggml.scores")?.map(<[f32]>::len);
+    let kinds = metadata.u32s("tokenizer.ggml.token_type")?;
+    let lists =
+        [("tokenizer.ggml.scores", scores), ("tokenizer.ggml.token_type", kinds.map(|k| k.len()))];
+    for (key, length) in lists {
+        match length {
+            Some(length) if length != size => {
+                let expected = format!("{size}, one for each token");
+                return wrong(key, format!("an array of {length}"), expected);
+            }
+            _ => {}
+        }
+    }
+    metadata.strings("tokenizer.ggml.merges")?;
+    for key in TOKEN_IDS {
+        match metadata.u64(key)? {
+            Some(id) if id >= crate::cursor::wide(size) => {
+                return wrong(key, id.to_string(), format!("below the vocabulary's size {size}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(size)
+}
