@@ -1,0 +1,11 @@
+//! One file a command. A command reads its arguments, asks the floors below and prints.
+
+pub(crate) mod bench;
+pub(crate) mod complete;
+pub(crate) mod completions;
+pub(crate) mod inspect;
+pub(crate) mod logits;
+pub(crate) mod perplexity;
+pub(crate) mod run;
+pub(crate) mod template;
+pub(crate) mod tokenize;

@@ -1,0 +1,41 @@
+//! `ondine logits`: what a model says of the token after the given ones.
+
+use ondine_cache::Cache;
+use ondine_model::Want;
+use ondine_tensor::Cpu;
+
+use crate::failure::Failure;
+use crate::flags::Arguments;
+use crate::output::Answer;
+use crate::{model, progress};
+
+/// Prints the last position's logits.
+pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
+    let model = model::model(arguments.path_needed("model")?)?;
+    let cpu = Cpu::new(arguments.threads(), arguments.isa());
+    let mut cache = Cache::new(model.shape().cache());
+    let tokens = arguments.tokens("tokens");
+    let logits =
+        progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, Want::Last))?;
+    Answer::new().line(list(logits.row(0)))
+}
+
+/// A JSON list of floats, each as short as it can be read back.
+fn list(values: &[f32]) -> String {
+    // JSON has no word for what is not a number.
+    let word = |value: &f32| if value.is_finite() { value.to_string() } else { "null".to_string() };
+    format!("[{}]", values.iter().map(word).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_short_and_valid_json() {
+        let text = list(&[1.5, -0.1, f32::NAN, 3e-20, 16777216.0]);
+        let read: Vec<Option<f32>> = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, [Some(1.5), Some(-0.1), None, Some(3e-20), Some(16777216.0)]);
+        assert!(text.starts_with("[1.5, -0.1, null, "));
+    }
+}

@@ -1,0 +1,196 @@
+//! From what a user names to a model: a GGUF file, a Hugging Face folder, or droplet.
+//!
+//! It opens files and hands their bytes down; it knows no format.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use ondine_engine::{Engine, EngineOptions};
+use ondine_format::{ModelFile, gguf, hf};
+use ondine_model::Model;
+use ondine_tensor::Bytes;
+use ondine_text::Tokenizer;
+
+use crate::failure::Failure;
+use crate::flags::Arguments;
+use crate::{input, output, progress};
+
+/// The name of the embedded model.
+pub(crate) const DROPLET: &str = "droplet";
+
+/// A model file that has been read and found sound.
+pub(crate) struct Opened {
+    /// What the user named.
+    pub(crate) name: String,
+    /// Bytes on disk, or inside this program.
+    pub(crate) bytes: u64,
+    /// Its content.
+    pub(crate) file: ModelFile,
+}
+
+/// Opens what the user named.
+pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
+    let name = path.display().to_string();
+    progress::during("opening the model", || {
+        let (bytes, file) = if is_droplet(path) {
+            (ondine_droplet::bytes().len() as u64, ondine_droplet::file()?)
+        } else if path.is_dir() {
+            folder(path)?
+        } else {
+            let bytes = input::map(path)?;
+            (bytes.len() as u64, gguf::read(bytes)?)
+        };
+        Ok(Opened { name: name.clone(), bytes, file })
+    })
+    .map_err(|failure: Failure| {
+        match failure.message.starts_with(&output::Shown(&name).to_string()) {
+            true => failure,
+            false => failure.at(&name),
+        }
+    })
+}
+
+/// Whether the embedded model is meant. A file of that name is reached as `./droplet`.
+pub(crate) fn is_droplet(path: &Path) -> bool {
+    path == Path::new(DROPLET)
+}
+
+impl Opened {
+    /// The tokenizer alone: a file without weights serves.
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer, Failure> {
+        ondine_engine::tokenizer(&self.file.metadata).map_err(|error| {
+            Failure::from(error).at(&self.name).hint("a vocabulary comes with a GGUF file")
+        })
+    }
+
+    /// The model alone: a file without a tokenizer serves.
+    pub(crate) fn model(&self) -> Result<Box<dyn Model>, Failure> {
+        ondine_model::load(&self.file).map_err(|error| self.refused(error.into()))
+    }
+
+    /// The model with everything that text needs.
+    pub(crate) fn engine(&self, options: EngineOptions) -> Result<Arc<Engine>, Failure> {
+        progress::during("loading the model", || Engine::load(&self.file, options))
+            .map_err(|error| self.refused(error.into()))
+    }
+
+    fn refused(&self, failure: Failure) -> Failure {
+        let families = ondine_model::architectures().collect::<Vec<_>>().join(", ");
+        failure.at(&self.name).hint(format!("the families are {families}; see `ondine inspect`"))
+    }
+}
+
+/// Opens what the user named and loads the model, without a tokenizer.
+pub(crate) fn model(path: &Path) -> Result<Box<dyn Model>, Failure> {
+    let opened = open(path)?;
+    progress::during("loading the model", || opened.model())
+}
+
+/// What computes, as the user asked.
+pub(crate) fn engine_options(arguments: &Arguments<'_>) -> EngineOptions {
+    EngineOptions { threads: arguments.threads(), isa: arguments.isa() }
+}
+
+/// The index of a folder with several weight files.
+const INDEX: &str = "model.safetensors.index.json";
+/// The weight file of a folder with one.
+const SINGLE: &str = "model.safetensors";
+/// The most weight files a folder may have.
+const SHARDS_MAX: usize = 4096;
+
+/// Reads a Hugging Face folder.
+fn folder(path: &Path) -> Result<(u64, ModelFile), Failure> {
+    let config = path.join("config.json");
+    if !config.is_file() {
+        return Err(Failure::new("is a folder without config.json")
+            .hint("name a GGUF file, or a folder with config.json and safetensors files"));
+    }
+    let config = input::text(&config)?;
+    let shards = shards(path)?;
+    let bytes = shards.iter().map(|shard| shard.len() as u64).sum();
+    Ok((bytes, hf::read(&config, shards)?))
+}
+
+/// Maps the weight files that a folder names, none of them outside it.
+fn shards(folder: &Path) -> Result<Vec<Bytes>, Failure> {
+    let index = folder.join(INDEX);
+    let names = if index.is_file() {
+        let value: serde_json::Value = serde_json::from_str(&input::text(&index)?)
+            .map_err(|error| Failure::from(error).at(index.display()))?;
+        let map = value["weight_map"].as_object();
+        let map = map.ok_or_else(|| Failure::new("has no weight_map").at(index.display()))?;
+        let mut names: Vec<String> =
+            map.values().map(|name| name.as_str().unwrap_or_default().to_string()).collect();
+        names.sort();
+        names.dedup();
+        names
+    } else {
+        vec![SINGLE.to_string()]
+    };
+    if names.len() > SHARDS_MAX {
+        let message = format!("names {} files, the limit is {SHARDS_MAX}", names.len());
+        return Err(Failure::new(message).at(index.display()));
+    }
+    names.iter().map(|name| input::map(&inside(folder, name)?)).collect()
+}
+
+/// The path of a file in a folder, where it is one: the folder's author is a stranger, and its
+/// index must not reach for other files of this machine.
+fn inside(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let outside = || {
+        Failure::new(format!(
+            "the index names {}, which is not a file of the folder",
+            output::Shown(name)
+        ))
+    };
+    let mut parts = Path::new(name).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    if !plain || name.contains('\\') {
+        return Err(outside());
+    }
+    let path = folder.join(name);
+    // A file that is missing has no real place; opening it says so.
+    let (Ok(real), Ok(home)) = (fs::canonicalize(&path), fs::canonicalize(folder)) else {
+        return Ok(path);
+    };
+    // Hugging Face's own cache keeps snapshots as links into a folder of blobs beside them.
+    let blobs = home.parent().filter(|above| above.ends_with("snapshots"));
+    let blobs = blobs.and_then(Path::parent).map(|repository| repository.join("blobs"));
+    if real.starts_with(&home) || blobs.is_some_and(|blobs| real.starts_with(blobs)) {
+        Ok(path)
+    } else {
+        Err(outside())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_cannot_leave_its_folder() {
+        let folder = std::env::temp_dir().join(format!("ondine-inside-{}", std::process::id()));
+        let home = folder.join("model");
+        fs::create_dir_all(&home).unwrap();
+        fs::write(home.join("a.safetensors"), "x").unwrap();
+        fs::write(folder.join("b"), "x").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.join("b"), home.join("link")).unwrap();
+        let rows = [
+            ("a.safetensors", true),
+            ("missing", true),
+            ("../b", false),
+            ("/etc/passwd", false),
+            ("..\\b", false),
+            ("", false),
+            ("sub/a", false),
+            #[cfg(unix)]
+            ("link", false),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(inside(&home, name).is_ok(), expected, "{name}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
