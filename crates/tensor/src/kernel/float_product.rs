@@ -110,27 +110,22 @@ macro_rules! rows_of {
                 n: usize,
                 out: &mut [f32],
             ) {
-                match n {
-                    1 => on!(isa, some_rows::<1>(weights, row_bytes, x, out)),
-                    2 => on!(isa, some_rows::<2>(weights, row_bytes, x, out)),
-                    3 => on!(isa, some_rows::<3>(weights, row_bytes, x, out)),
-                    _ => on!(isa, some_rows::<4>(weights, row_bytes, x, out)),
-                }
+                on!(isa, some_rows(weights, row_bytes, x, n, out));
             }
 
             vectors! {
-                pub(super) fn some_rows<const N: usize>(
+                pub(super) fn some_rows(
                     weights: &[u8],
                     row_bytes: usize,
                     x: &[f32],
+                    n: usize,
                     out: &mut [f32],
                 ) {
                     let width = row_bytes / $bytes;
-                    let (outs, _) = out.as_chunks_mut::<N>();
+                    let outs = out.chunks_exact_mut(n);
                     for (row, out) in weights.chunks_exact(row_bytes).zip(outs) {
                         let (w, w_rest) = row.as_chunks::<{ $bytes * v::LANES }>();
-                        *out = std::array::from_fn(|n| {
-                            let x = &x[n * width..(n + 1) * width];
+                        for (out, x) in out.iter_mut().zip(x.chunks_exact(width)) {
                             let (x, x_rest) = x.as_chunks::<{ v::LANES }>();
                             let (pairs, odd) = w.as_chunks::<2>();
                             let (x_pairs, x_odd) = x.as_chunks::<2>();
@@ -148,8 +143,8 @@ macro_rules! rows_of {
                             let rest = (w_rest.as_chunks::<$bytes>().0.iter().zip(x_rest))
                                 .map(|(w, x)| $one(*w) * x)
                                 .sum::<f32>();
-                            v::sum(v::add(acc[0], acc[1])) + rest
-                        });
+                            *out = v::sum(v::add(acc[0], acc[1])) + rest;
+                        }
                     }
                 }
             }

@@ -71,12 +71,11 @@ pub(crate) fn rows(
         (DType::Q8_0, 2) => on!(isa, rows_q8_0::<2>(weights, row_bytes, x, first, out)),
         (DType::Q8_0, 3) => on!(isa, rows_q8_0::<3>(weights, row_bytes, x, first, out)),
         (DType::Q8_0, _) => on!(isa, rows_q8_0::<4>(weights, row_bytes, x, first, out)),
-        _ => with_format!(dtype, F => match n {
-            1 => on!(isa, rows_any::<F, 1>(weights, row_bytes, x, first, out)),
-            2 => on!(isa, rows_any::<F, 2>(weights, row_bytes, x, first, out)),
-            3 => on!(isa, rows_any::<F, 3>(weights, row_bytes, x, first, out)),
-            _ => on!(isa, rows_any::<F, 4>(weights, row_bytes, x, first, out)),
-        }, else unreachable!("{dtype} is not a quantised format")),
+        _ => with_format!(
+            dtype,
+            F => on!(isa, rows_any::<F>(weights, row_bytes, x, first, n, out)),
+            else unreachable!("{dtype} is not a quantised format")
+        ),
     }
 }
 
@@ -120,14 +119,34 @@ impl Panel {
 
     /// The products of the panel's rows with a tile's columns: `out` is (columns, LANES).
     pub(crate) fn times(&self, isa: Isa, dtype: DType, x: &Tile, out: &mut [f32]) {
-        with_format!(dtype, F => match x.count {
-            12 => on!(isa, outer::<F, 12>(self, x, out)),
-            8 => on!(isa, outer::<F, 8>(self, x, out)),
-            4 => on!(isa, outer::<F, 4>(self, x, out)),
-            2 => on!(isa, outer::<F, 2>(self, x, out)),
-            1 => on!(isa, outer::<F, 1>(self, x, out)),
+        // The panels of all formats are alike; what is left of a format is two facts.
+        let kind = with_format!(
+            dtype,
+            F => const { (F::GROUP, F::OFFSET) },
+            else unreachable!("{dtype} is not a quantised format")
+        );
+        match kind {
+            (32, false) => self.times_kind::<32, false>(isa, x, out),
+            (32, true) => self.times_kind::<32, true>(isa, x, out),
+            (_, false) => self.times_kind::<16, false>(isa, x, out),
+            (_, true) => self.times_kind::<16, true>(isa, x, out),
+        }
+    }
+
+    fn times_kind<const GROUP: usize, const OFFSET: bool>(
+        &self,
+        isa: Isa,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
+        match x.count {
+            12 => on!(isa, outer::<12, GROUP, OFFSET>(self, x, out)),
+            8 => on!(isa, outer::<8, GROUP, OFFSET>(self, x, out)),
+            4 => on!(isa, outer::<4, GROUP, OFFSET>(self, x, out)),
+            2 => on!(isa, outer::<2, GROUP, OFFSET>(self, x, out)),
+            1 => on!(isa, outer::<1, GROUP, OFFSET>(self, x, out)),
             n => unreachable!("a tile of {n} columns"),
-        }, else unreachable!("{dtype} is not a quantised format"));
+        }
     }
 }
 
@@ -178,8 +197,8 @@ vectors! {
             for n in 0..N {
                 let (q, _) = x[n].q.as_chunks::<32>();
                 for ((block, q), &scale) in blocks.iter().zip(q).zip(x[n].scale) {
-                    let w: &[u8; 32] = block[2..].try_into().unwrap_or(&[0; 32]);
-                    let sums = v::dot32(v::start(0), &w.map(|b| b as i8), q);
+                    let w: &[i8; 32] = bytemuck::cast_slice(&block[2..]).try_into().unwrap_or(&[0; 32]);
+                    let sums = v::dot32(v::start(0), w, q);
                     acc[n] = v::scaled(acc[n], sums, quant::half_at(block, 0) * scale);
                 }
             }
@@ -187,43 +206,60 @@ vectors! {
         }
     }
 
-    pub(super) fn rows_any<F: Format, const N: usize>(
+    /// A call of its own: merged into the loop that scatters the integers, the compiler would
+    /// gather them one by one instead of unpacking whole vectors.
+    #[inline(never)]
+    pub(super) fn unpack<F: Format>(
+        block: &[u8],
+        q: &mut [i8; MAX_BLOCK],
+        scale: &mut [f32; MAX_GROUPS],
+        offset: &mut [f32; MAX_GROUPS],
+    ) {
+        let groups = F::BLOCK / F::GROUP;
+        F::unpack(block, &mut q[..F::BLOCK], &mut scale[..groups], &mut offset[..groups]);
+    }
+
+    pub(super) fn rows_any<F: Format>(
         weights: &[u8],
         row_bytes: usize,
         x: &Quantised,
         first: usize,
+        n: usize,
         out: &mut [f32],
     ) {
-        let x: [_; N] = std::array::from_fn(|n| x.row(first + n));
         let groups = F::BLOCK / F::GROUP;
         let mut q = [0i8; MAX_BLOCK];
         let (mut scale, mut offset) = ([0f32; MAX_GROUPS], [0f32; MAX_GROUPS]);
-        for (row, out) in weights.chunks_exact(row_bytes).zip(out.as_chunks_mut::<N>().0) {
-            let mut acc = [v::acc(); N];
-            let mut offsets = [0f32; N];
+        for (row, out) in weights.chunks_exact(row_bytes).zip(out.chunks_exact_mut(n)) {
+            let mut acc = [v::acc(); ROW_COLS];
+            let mut offsets = [0f32; ROW_COLS];
             for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
                 F::unpack(block, &mut q[..F::BLOCK], &mut scale[..groups], &mut offset[..groups]);
                 let (w, _) = q[..F::BLOCK].as_chunks::<32>();
-                for n in 0..N {
-                    let (xq, _) = x[n].q[b * F::BLOCK..(b + 1) * F::BLOCK].as_chunks::<32>();
-                    let xs = &x[n].scale[b * (F::BLOCK / 32)..(b + 1) * (F::BLOCK / 32)];
-                    for i in 0..F::BLOCK / 32 {
-                        let sums = v::dot32(v::start(0), &w[i], &xq[i]);
-                        acc[n] = if F::GROUP == 32 {
-                            v::scaled(acc[n], sums, scale[i] * xs[i])
+                for (j, (acc, offsets)) in acc.iter_mut().zip(&mut offsets).enumerate().take(n) {
+                    let x = x.row(first + j);
+                    let (xq, _) = x.q[b * F::BLOCK..(b + 1) * F::BLOCK].as_chunks::<32>();
+                    let xs = &x.scale[b * (F::BLOCK / 32)..(b + 1) * (F::BLOCK / 32)];
+                    for (i, ((w, xq), xs)) in w.iter().zip(xq).zip(xs).enumerate() {
+                        let sums = v::dot32(v::start(0), w, xq);
+                        *acc = if F::GROUP == 32 {
+                            v::scaled(*acc, sums, scale[i] * xs)
                         } else {
-                            v::scaled_halves(acc[n], sums, scale[2 * i] * xs[i], scale[2 * i + 1] * xs[i])
+                            v::scaled_halves(*acc, sums, scale[2 * i] * xs, scale[2 * i + 1] * xs)
                         };
                     }
                     if F::OFFSET {
-                        let weighted = &x[n].weighted[b * (F::BLOCK / 16)..(b + 1) * (F::BLOCK / 16)];
+                        let sixteens = F::BLOCK / 16;
+                        let weighted = &x.weighted[b * sixteens..(b + 1) * sixteens];
                         for (i, weighted) in weighted.iter().enumerate() {
-                            offsets[n] += offset[i * 16 / F::GROUP] * weighted;
+                            *offsets += offset[i * 16 / F::GROUP] * weighted;
                         }
                     }
                 }
             }
-            *out = std::array::from_fn(|n| v::total(acc[n]) + offsets[n]);
+            for ((out, acc), offset) in out.iter_mut().zip(acc).zip(offsets) {
+                *out = v::total(acc) + offset;
+            }
         }
     }
 
@@ -240,7 +276,7 @@ vectors! {
         let (quads, _) = panel.as_chunks_mut::<4>();
         for (r, row) in weights.chunks_exact(row_bytes).take(v::LANES).enumerate() {
             for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
-                F::unpack(block, &mut q[..F::BLOCK], &mut scale[..groups], &mut offset[..groups]);
+                unpack::<F>(block, &mut q, &mut scale, &mut offset);
                 let (from, _) = q[..F::BLOCK].as_chunks::<4>();
                 let to = &mut quads[b * (F::BLOCK / 4) * v::LANES..][..F::BLOCK / 4 * v::LANES];
                 for (to, from) in to.chunks_exact_mut(v::LANES).zip(from) {
@@ -256,7 +292,11 @@ vectors! {
         }
     }
 
-    pub(super) fn outer<F: Format, const N: usize>(panel: &Panel, x: &Tile, out: &mut [f32]) {
+    pub(super) fn outer<const N: usize, const GROUP: usize, const OFFSET: bool>(
+        panel: &Panel,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
         let (lines, _) = panel.q.as_chunks::<{ 4 * v::LANES }>();
         let (scales, _) = panel.scale.as_chunks::<{ v::LANES }>();
         let (offsets, _) = panel.offset.as_chunks::<{ v::LANES }>();
@@ -266,15 +306,15 @@ vectors! {
         let (x_sums, _) = x.sum.as_chunks::<N>();
         let (x_weighted, _) = x.weighted.as_chunks::<N>();
         let mut acc = [v::zero(); N];
-        for (g, ((lines, quads), scale)) in (lines.chunks_exact(F::GROUP / 4))
-            .zip(quads.chunks_exact(F::GROUP / 4))
+        for (g, ((lines, quads), scale)) in (lines.chunks_exact(GROUP / 4))
+            .zip(quads.chunks_exact(GROUP / 4))
             .zip(scales)
             .enumerate()
         {
             // Sixteens of this group: one or two.
-            let sixteen = g * F::GROUP / 16;
+            let sixteen = g * GROUP / 16;
             let mut sums: [_; N] = std::array::from_fn(|j| {
-                let second = if F::GROUP == 32 { x_sums[sixteen + 1][j] } else { 0 };
+                let second = if GROUP == 32 { x_sums[sixteen + 1][j] } else { 0 };
                 v::isplat(-v::BIAS * (x_sums[sixteen][j] + second))
             });
             for (line, quads) in lines.iter().zip(quads) {
@@ -284,15 +324,15 @@ vectors! {
                 }
             }
             let scale = v::load(scale);
-            let x_scale = &x_scales[g * F::GROUP / 32];
+            let x_scale = &x_scales[g * GROUP / 32];
             for j in 0..N {
                 let both = v::mul(scale, v::splat(x_scale[j]));
                 acc[j] = v::mul_add(v::to_f32(sums[j]), both, acc[j]);
             }
-            if F::OFFSET {
+            if OFFSET {
                 let offset = v::load(&offsets[g]);
                 for j in 0..N {
-                    let second = if F::GROUP == 32 { x_weighted[sixteen + 1][j] } else { 0.0 };
+                    let second = if GROUP == 32 { x_weighted[sixteen + 1][j] } else { 0.0 };
                     let weighted = v::splat(x_weighted[sixteen][j] + second);
                     acc[j] = v::mul_add(offset, weighted, acc[j]);
                 }
