@@ -1,0 +1,299 @@
+//! Byte-pair encoding: pieces of text to tokens by merges in order of rank. Knows nothing of
+//! marks, and takes text as the pre-tokenizer cut it.
+//!
+//! ```text
+//! write the piece as symbols, one a byte (or, in a raw vocabulary, one a character)
+//! while two neighbours have a merge
+//!     apply the merge of lowest rank, of equal ones the leftmost
+//! ```
+//!
+//! A short piece is searched anew for each merge. A long one keeps its possible merges in a queue;
+//! an entry goes stale when one of its two symbols changes, and is dropped when it comes up. A merge
+//! makes one symbol of two and adds two entries at most, so the work is linear.
+
+use std::collections::HashMap;
+
+use crate::alphabet::{SPACE, byte_letters, hex_text, is_never_in_text, is_rare};
+use crate::hash::Quick;
+use crate::pretokenize::PreTokenizer;
+use crate::queue::Queue;
+use crate::texts::Texts;
+use crate::vocab::{MergeFault, TokenId, Vocab, VocabError, VocabSpec, merge_parts};
+
+/// A token, or beyond the last token a text that only merges know, or [`NONE`].
+type Symbol = u32;
+
+/// No symbol, no neighbour, no rank.
+const NONE: u32 = u32::MAX;
+
+/// Symbols up to which a piece is searched rather than kept in a queue.
+const SHORT: usize = 24;
+
+/// What two neighbours make.
+#[derive(Clone, Copy, Debug)]
+struct Merge {
+    rank: u32,
+    result: Symbol,
+}
+
+/// A byte-pair vocabulary.
+#[derive(Debug)]
+pub(crate) struct Bpe {
+    pre: &'static PreTokenizer,
+    merges: HashMap<u64, Merge, Quick>,
+    /// By byte, of a byte-level vocabulary; in a raw one the tokens of lone bytes.
+    bytes: [Symbol; 256],
+    /// Texts of a raw vocabulary's merges that are no tokens, numbered on from the last token.
+    extras: Texts,
+    letters: [char; 256],
+    tokens: u32,
+}
+
+impl Bpe {
+    pub(crate) fn new(
+        spec: &VocabSpec,
+        vocab: &Vocab,
+        pre: &'static PreTokenizer,
+    ) -> Result<Bpe, VocabError> {
+        let letters = byte_letters();
+        let bytes = if pre.raw { lone_bytes(vocab)? } else { letter_bytes(vocab, &letters)? };
+        let tokens = vocab.len() as u32;
+        let merges = HashMap::with_capacity_and_hasher(spec.merges.len(), Quick::new());
+        let extras = Texts::with_capacity(0);
+        let mut bpe = Bpe { pre, merges, bytes, extras, letters, tokens };
+        for (rank, merge) in spec.merges.iter().enumerate() {
+            bpe.add_merge(vocab, rank, merge).map_err(|fault| VocabError::Merge {
+                index: rank,
+                text: merge.clone(),
+                fault,
+            })?;
+        }
+        Ok(bpe)
+    }
+
+    fn add_merge(&mut self, vocab: &Vocab, rank: usize, merge: &str) -> Result<(), MergeFault> {
+        let (left, right) = merge_parts(merge).ok_or(MergeFault::NotAPair)?;
+        let left_symbol = self.symbol(vocab, left).ok_or(MergeFault::LeftUnknown)?;
+        let right_symbol = self.symbol(vocab, right).ok_or(MergeFault::RightUnknown)?;
+        let result =
+            self.symbol(vocab, &[left, right].concat()).ok_or(MergeFault::ResultUnknown)?;
+        // A merge may not turn text into a mark.
+        if result >= self.tokens || !vocab.is_mark(result) {
+            let merge = Merge { rank: rank as u32, result };
+            // Of a merge given twice the first counts.
+            self.merges.entry(pair(left_symbol, right_symbol)).or_insert(merge);
+        }
+        Ok(())
+    }
+
+    /// The symbol for a part of a merge. Raw vocabularies have merges for text that their own
+    /// tokens leave out, such as literal spaces; there the part becomes a symbol all the same, and
+    /// is written in bytes where it remains.
+    fn symbol(&mut self, vocab: &Vocab, text: &str) -> Option<Symbol> {
+        match vocab.find(text) {
+            Some(id) => Some(id),
+            None if self.pre.raw => {
+                let extra = self.extras.push(text).unwrap_or_else(|earlier| earlier);
+                Some(self.tokens + extra)
+            }
+            None => None,
+        }
+    }
+
+    /// Appends the tokens of `text`.
+    pub(crate) fn encode(&self, vocab: &Vocab, text: &str, out: &mut Vec<TokenId>) {
+        let mut work = Work::default();
+        let escaped;
+        let text = if self.pre.raw {
+            escaped = text.replace(' ', SPACE);
+            &escaped
+        } else {
+            text
+        };
+        self.pre.split(text, &mut |piece| self.encode_piece(vocab, piece, &mut work, out));
+    }
+
+    fn encode_piece(&self, vocab: &Vocab, piece: &str, work: &mut Work, out: &mut Vec<TokenId>) {
+        if let Some(id) = self.whole_piece(vocab, piece, work) {
+            return out.push(id);
+        }
+        work.symbols.clear();
+        if self.pre.raw {
+            let is_no_mark = |id: &TokenId| !vocab.is_mark(*id);
+            work.symbols.extend(piece.char_indices().map(|(at, c)| {
+                let text = &piece[at..at + c.len_utf8()];
+                let token = vocab.find(text).filter(is_no_mark);
+                token.or_else(|| self.extras.find(text).map(|e| self.tokens + e)).unwrap_or(NONE)
+            }));
+        } else {
+            work.symbols.extend(piece.bytes().map(|b| self.bytes[b as usize]));
+        }
+        if work.symbols.len() <= SHORT {
+            self.merge_short(work);
+        } else {
+            self.merge_long(work);
+        }
+        let mut start = 0;
+        for &(symbol, count) in &work.merged {
+            if self.pre.raw {
+                // The symbol covers `count` characters; what is no token is written in bytes.
+                let rest = &piece[start..];
+                let length = rest.char_indices().nth(count).map_or(rest.len(), |(at, _)| at);
+                if symbol < self.tokens {
+                    out.push(symbol);
+                } else {
+                    let bytes = rest[..length].bytes().map(|b| self.bytes[b as usize]);
+                    out.extend(bytes.filter(|&id| id != NONE));
+                }
+                start += length;
+            } else if symbol != NONE {
+                out.push(symbol);
+            }
+        }
+    }
+
+    /// The token that the whole piece is, where such tokens come before merges.
+    fn whole_piece(&self, vocab: &Vocab, piece: &str, work: &mut Work) -> Option<TokenId> {
+        if self.pre.raw {
+            let is_line_ends = piece.bytes().all(|b| b == b'\n');
+            // Runs of line ends are tokens that no merge builds.
+            let token = if is_line_ends { vocab.find(piece) } else { None };
+            return token.filter(|&id| !vocab.is_mark(id));
+        }
+        if !self.pre.whole_pieces || piece.len() > vocab.longest {
+            return None;
+        }
+        work.letters.clear();
+        work.letters.extend(piece.bytes().map(|b| self.letters[b as usize]));
+        vocab.find_text(&work.letters)
+    }
+
+    fn merge(&self, left: Symbol, right: Symbol) -> Option<Merge> {
+        self.merges.get(&pair(left, right)).copied()
+    }
+
+    fn rank(&self, left: Symbol, right: Symbol) -> u32 {
+        self.merge(left, right).map_or(NONE, |m| m.rank)
+    }
+
+    /// Merges by looking for the best pair again and again.
+    fn merge_short(&self, work: &mut Work) {
+        let Work { symbols, merged, ranks, .. } = work;
+        merged.clear();
+        merged.extend(symbols.iter().map(|&s| (s, 1)));
+        ranks.clear();
+        ranks.extend(symbols.windows(2).map(|w| self.rank(w[0], w[1])));
+        while let Some(best) = (0..ranks.len()).min_by_key(|&i| ranks[i]) {
+            if ranks[best] == NONE {
+                break;
+            }
+            let (left, right) = (merged[best], merged[best + 1]);
+            let Some(merge) = self.merge(left.0, right.0) else { break };
+            merged[best] = (merge.result, left.1 + right.1);
+            merged.remove(best + 1);
+            ranks.remove(best);
+            if best > 0 {
+                ranks[best - 1] = self.rank(merged[best - 1].0, merge.result);
+            }
+            if best < ranks.len() {
+                ranks[best] = self.rank(merge.result, merged[best + 1].0);
+            }
+        }
+    }
+
+    /// Merges with a queue of possible pairs.
+    fn merge_long(&self, work: &mut Work) {
+        let Work { symbols, merged, ranks, next, previous, queue, .. } = work;
+        let count = symbols.len();
+        // ranks[i]: of the pair that begins at i, NONE if it has none or i is merged away.
+        ranks.clear();
+        ranks.extend(symbols.windows(2).map(|w| self.rank(w[0], w[1])));
+        ranks.push(NONE);
+        next.clear();
+        next.extend((1..count as u32).chain([NONE]));
+        previous.clear();
+        previous.extend([NONE].into_iter().chain(0..count as u32 - 1));
+        queue.clear();
+        for (at, &rank) in ranks.iter().enumerate().filter(|&(_, &rank)| rank != NONE) {
+            queue.push(rank, at as u32);
+        }
+
+        while let Some((rank, at)) = queue.pop() {
+            let at = at as usize;
+            if ranks[at] != rank {
+                continue;
+            }
+            let gone = next[at] as usize;
+            let Some(merge) = self.merge(symbols[at], symbols[gone]) else { continue };
+            symbols[at] = merge.result;
+            ranks[gone] = NONE;
+            next[at] = next[gone];
+            let (before, after) = (previous[at], next[at]);
+            if after != NONE {
+                previous[after as usize] = at as u32;
+            }
+            ranks[at] = NONE;
+            for (left, right) in [(before, at as u32), (at as u32, after)] {
+                if left == NONE || right == NONE {
+                    continue;
+                }
+                let rank = self.rank(symbols[left as usize], symbols[right as usize]);
+                ranks[left as usize] = rank;
+                if rank != NONE {
+                    queue.push(rank, left);
+                }
+            }
+        }
+        merged.clear();
+        let mut at = 0;
+        while at != NONE {
+            let after = next[at as usize];
+            let end = if after == NONE { count as u32 } else { after };
+            merged.push((symbols[at as usize], (end - at) as usize));
+            at = after;
+        }
+    }
+}
+
+/// What encoding a piece needs, kept from piece to piece.
+#[derive(Default)]
+struct Work {
+    symbols: Vec<Symbol>,
+    /// Symbols that remain, and how many first symbols each covers.
+    merged: Vec<(Symbol, usize)>,
+    ranks: Vec<u32>,
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    queue: Queue,
+    letters: String,
+}
+
+fn pair(left: Symbol, right: Symbol) -> u64 {
+    u64::from(left) << 32 | u64::from(right)
+}
+
+/// The tokens of bytes written as letters.
+fn letter_bytes(vocab: &Vocab, letters: &[char; 256]) -> Result<[Symbol; 256], VocabError> {
+    let mut bytes = [NONE; 256];
+    for (byte, letter) in letters.iter().enumerate() {
+        match vocab.find(letter.encode_utf8(&mut [0; 4])) {
+            Some(id) => bytes[byte] = id,
+            None if is_rare(byte as u8) => {}
+            None => return Err(VocabError::MissingByte(byte as u8)),
+        }
+    }
+    Ok(bytes)
+}
+
+/// The tokens of bytes that stand alone.
+pub(crate) fn lone_bytes(vocab: &Vocab) -> Result<[Symbol; 256], VocabError> {
+    let mut bytes = [NONE; 256];
+    for byte in 0..=255u8 {
+        match vocab.find(&hex_text(byte)) {
+            Some(id) => bytes[byte as usize] = id,
+            None if is_never_in_text(byte) => {}
+            None => return Err(VocabError::MissingByte(byte)),
+        }
+    }
+    Ok(bytes)
+}
