@@ -1,0 +1,128 @@
+//! An engine: a loaded model, with what its file says about text. Never changes after loading.
+
+use std::sync::Arc;
+
+use ondine_format::ModelFile;
+use ondine_model::{Model, Shape};
+use ondine_tensor::{Cpu, Isa};
+use ondine_text::Tokenizer;
+use ondine_text::grammar::{Grammar, GrammarSpec};
+use ondine_text::template::Template;
+use ondine_text::vocab::TokenKind;
+
+use crate::error::EngineError;
+use crate::load;
+use crate::session::{Session, SessionOptions};
+
+/// What an engine computes with.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Threads that compute, the caller's among them.
+    pub threads: usize,
+    /// Instructions they use.
+    pub isa: Isa,
+}
+
+impl Default for EngineOptions {
+    /// One thread and the best instructions the machine has. How many threads are right is not
+    /// known here: whoever starts the engine knows the machine.
+    fn default() -> EngineOptions {
+        EngineOptions { threads: 1, isa: Isa::best() }
+    }
+}
+
+/// A loaded model. Sessions share it.
+pub struct Engine {
+    model: Box<dyn Model>,
+    cpu: Cpu,
+    tokenizer: Result<Arc<Tokenizer>, String>,
+    template: Result<Template, String>,
+    /// Pieces that no user's text may turn into.
+    control: Vec<String>,
+}
+
+impl Engine {
+    /// Builds the model of a file. A tokenizer or a chat template that is absent or refused does
+    /// not fail the load: ids can be evaluated without them, and the reason is told to whoever
+    /// asks for them.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the model itself.
+    pub fn load(file: &ModelFile, options: EngineOptions) -> Result<Arc<Engine>, EngineError> {
+        let model = ondine_model::load(file)?;
+        let tokenizer = load::tokenizer(&file.metadata, model.shape().vocab).map(Arc::new);
+        let template = load::template(&file.metadata);
+        let control = tokenizer.as_ref().map(|t| control_pieces(t)).unwrap_or_default();
+        let cpu = Cpu::new(options.threads.max(1), options.isa);
+        Ok(Arc::new(Engine { model, cpu, tokenizer, template, control }))
+    }
+
+    /// The model's sizes.
+    pub fn shape(&self) -> &Shape {
+        self.model.shape()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &dyn Model {
+        &*self.model
+    }
+
+    /// What computes.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// The tokenizer of the file.
+    ///
+    /// # Errors
+    /// Where it has none, or one that was refused; the error says why.
+    pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>, EngineError> {
+        self.tokenizer
+            .as_ref()
+            .map_err(|reason| EngineError::NoTokenizer { reason: reason.clone() })
+    }
+
+    /// The chat template of the file.
+    ///
+    /// # Errors
+    /// Where it has none, or one that was refused; the error says why.
+    pub fn template(&self) -> Result<&Template, EngineError> {
+        self.template.as_ref().map_err(|reason| EngineError::NoTemplate { reason: reason.clone() })
+    }
+
+    /// The pieces of control and user-defined tokens, which quoted text must not become.
+    pub fn control_pieces(&self) -> &[String] {
+        &self.control
+    }
+
+    /// Compiles what an answer may be, for this model's tokens.
+    ///
+    /// # Errors
+    /// No tokenizer, or a grammar that does not compile.
+    pub fn grammar(&self, spec: &GrammarSpec) -> Result<Grammar, EngineError> {
+        Ok(Grammar::compile(spec, self.tokenizer()?)?)
+    }
+
+    /// An empty timeline.
+    ///
+    /// # Errors
+    /// More positions than the model has, or than the way to overflow can work with.
+    pub fn session(self: &Arc<Engine>, options: SessionOptions) -> Result<Session, EngineError> {
+        Session::new(Arc::clone(self), options)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("shape", self.shape()).finish_non_exhaustive()
+    }
+}
+
+fn control_pieces(tokenizer: &Tokenizer) -> Vec<String> {
+    (0..tokenizer.len() as u32)
+        .filter(|id| matches!(tokenizer.kind(*id), TokenKind::Control | TokenKind::UserDefined))
+        .filter_map(|id| tokenizer.piece(id))
+        .filter(|piece| !piece.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

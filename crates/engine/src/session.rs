@@ -1,0 +1,343 @@
+//! A session: one timeline of a loaded model. It owns its cache, and nobody else writes to it.
+//!
+//! ```text
+//! tokens   t0 t1 t2 ... tn | tn+1        the timeline
+//! cache    evaluated       | not yet
+//! logits   of the last token, if all are evaluated and nothing was taken back since
+//! ```
+//!
+//! The cache may lag behind the tokens: a chosen token is evaluated when somebody needs what
+//! follows it, so the last token of an answer costs nothing. It never runs ahead of them.
+
+use std::sync::Arc;
+
+use ondine_cache::{Cache, PAGE};
+use ondine_model::{ModelError, Scratch, Want};
+use ondine_tensor::Rows;
+use ondine_text::vocab::TokenId;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::generate::{GenerateOptions, Generation};
+
+/// What happens when a timeline outgrows its positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// [`Session::sync`] refuses a prompt that does not fit, and a generation ends with
+    /// [`FinishReason::Context`](crate::FinishReason::Context).
+    #[default]
+    Error,
+    /// The oldest tokens after the first `keep` are dropped, half of the rest at a time. What
+    /// stays has moved to other positions and is evaluated again, so a shift costs as much as a
+    /// prompt of its length, and its result is exactly that prompt's.
+    ///
+    /// The cuts lie at multiples of the same distance, whatever the length of the timeline: a
+    /// conversation that grows is cut at the same place from turn to turn, and what follows the
+    /// cut is reused.
+    Shift {
+        /// Tokens at the beginning that are never dropped, such as the system's instructions.
+        keep: usize,
+    },
+}
+
+/// What a session is asked to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Positions; the model's own number where `None`.
+    pub context: Option<usize>,
+    /// What happens when they run out.
+    pub overflow: Overflow,
+}
+
+/// What [`Session::sync`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Synced {
+    /// Tokens of the prompt that were already evaluated.
+    pub reused: usize,
+    /// Tokens that were evaluated now.
+    pub evaluated: usize,
+    /// Tokens that were left out, because the session shifts and the prompt was too long.
+    pub dropped: usize,
+}
+
+/// One timeline.
+pub struct Session {
+    engine: Arc<Engine>,
+    cache: Cache,
+    tokens: Vec<TokenId>,
+    /// One row for the last token, or none.
+    logits: Rows,
+    scratch: Scratch,
+    context: usize,
+    overflow: Overflow,
+}
+
+impl Session {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        options: SessionOptions,
+    ) -> Result<Session, EngineError> {
+        let shape = engine.shape();
+        let context = options.context.unwrap_or(shape.context);
+        if context == 0 || context > shape.context {
+            let (needed, window) = (context, shape.window);
+            return Err(match context {
+                0 => EngineError::SessionOptions { context, what: "hold a token".into() },
+                _ => ModelError::Context { needed, context: shape.context, window }.into(),
+            });
+        }
+        if let Overflow::Shift { keep } = options.overflow
+            && context.saturating_sub(keep) < 2
+        {
+            let what = format!("keep {keep} and shift the rest by half");
+            return Err(EngineError::SessionOptions { context, what });
+        }
+        Ok(Session {
+            cache: Cache::new(shape.cache()),
+            tokens: Vec::new(),
+            logits: Rows::new(0, shape.vocab),
+            scratch: Scratch::new(shape),
+            context,
+            overflow: options.overflow,
+            engine,
+        })
+    }
+
+    /// The loaded model.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The timeline: the prompt and what was generated, all of it evaluated but perhaps the end.
+    pub fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// Positions the session has.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Bytes of keys and values, those shared with a fork among them.
+    pub fn kv_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// Makes the timeline equal to `prompt`, which is always the whole one: what the two have in
+    /// common is kept, the rest is evaluated. Afterwards [`Session::logits`] are those of the
+    /// prompt's last token.
+    ///
+    /// # Errors
+    /// An empty prompt, a token outside the vocabulary, or more tokens than the session has
+    /// positions (unless it shifts); the session is then as it was. No memory, or logits that are
+    /// not numbers; the session then holds the common part.
+    pub fn sync(&mut self, prompt: &[TokenId]) -> Result<Synced, EngineError> {
+        if prompt.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        self.check(prompt)?;
+        let dropped = self.dropped(prompt.len())?;
+        let cut;
+        let target = if dropped == 0 {
+            prompt
+        } else {
+            cut = self.cut(prompt, dropped);
+            &cut
+        };
+        let evaluated = &self.tokens[..self.cache.len()];
+        let reused = evaluated.iter().zip(target).take_while(|(a, b)| a == b).count();
+        self.rewind(reused);
+        self.tokens.extend_from_slice(&target[reused..]);
+        // The logits may be gone though every token is known; then the last one is not reused.
+        let evaluated = self.settle()?;
+        Ok(Synced { reused: target.len() - evaluated, evaluated, dropped })
+    }
+
+    /// Adds tokens to the timeline, to be evaluated when what follows them is needed.
+    ///
+    /// # Errors
+    /// A token outside the vocabulary, or no positions left (unless the session shifts); the
+    /// session is then as it was.
+    pub fn extend(&mut self, tokens: &[TokenId]) -> Result<(), EngineError> {
+        self.check(tokens)?;
+        let dropped = self.dropped(self.tokens.len().saturating_add(tokens.len()))?;
+        self.tokens.extend_from_slice(tokens);
+        if dropped > 0 {
+            self.tokens = self.cut(&self.tokens, dropped);
+            let Overflow::Shift { keep } = self.overflow else { unreachable!("nothing dropped") };
+            self.cache.truncate(keep);
+            self.logits.resize(0);
+        }
+        Ok(())
+    }
+
+    /// Goes back to the first `len` tokens. A `len` beyond the end changes nothing.
+    pub fn rewind(&mut self, len: usize) {
+        if len < self.tokens.len() {
+            self.tokens.truncate(len);
+            self.cache.truncate(len);
+            self.logits.resize(0);
+        }
+    }
+
+    /// A second session with the same past. Keys and values are shared until the two part.
+    pub fn fork(&self) -> Session {
+        Session {
+            engine: Arc::clone(&self.engine),
+            cache: self.cache.fork(),
+            tokens: self.tokens.clone(),
+            logits: self.logits.clone(),
+            scratch: Scratch::new(self.engine.shape()),
+            context: self.context,
+            overflow: self.overflow,
+        }
+    }
+
+    /// One number for each token of the vocabulary: what follows the last token. Evaluates what
+    /// is not evaluated yet.
+    ///
+    /// # Errors
+    /// An empty timeline, no memory, or logits that are not numbers.
+    pub fn logits(&mut self) -> Result<&[f32], EngineError> {
+        self.settle()?;
+        Ok(self.logits.row(0))
+    }
+
+    /// The next tokens, one at a time, for as long as the caller asks.
+    ///
+    /// # Errors
+    /// Sampling parameters out of range, or an empty timeline.
+    pub fn generate(&mut self, options: GenerateOptions) -> Result<Generation<'_>, EngineError> {
+        if self.tokens.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        Generation::new(self, options)
+    }
+
+    /// The timeline beside its logits: penalties look at the one, the choice at the other.
+    pub(crate) fn history_and_logits(&mut self) -> Result<(&[TokenId], &[f32]), EngineError> {
+        self.settle()?;
+        Ok((&self.tokens, self.logits.row(0)))
+    }
+
+    /// Logits of every one of `tokens`, evaluated after the present timeline, handed on in order
+    /// as (place among `tokens`, logits). The timeline then ends with them.
+    pub(crate) fn evaluate_each(
+        &mut self,
+        tokens: &[TokenId],
+        mut each: impl FnMut(usize, &[f32]),
+    ) -> Result<(), EngineError> {
+        // Rows of logits are as wide as the vocabulary: 64 of them are 37 MiB at 152 thousand.
+        const ROWS: usize = 64;
+        self.extend(tokens)?;
+        let start = self.tokens.len() - tokens.len();
+        if self.cache.len() < start {
+            self.evaluate(start, Want::None)?;
+        }
+        for from in (start..self.tokens.len()).step_by(ROWS) {
+            let to = self.tokens.len().min(from + ROWS);
+            self.evaluate(to, Want::All)?;
+            for row in 0..to - from {
+                each(from - start + row, self.logits.row(row));
+            }
+        }
+        self.logits.resize(0);
+        Ok(())
+    }
+
+    /// Whether every position is taken and none will be freed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.overflow == Overflow::Error && self.tokens.len() >= self.context
+    }
+
+    /// Brings the cache up to the tokens and the logits up to the last one. Gives the number of
+    /// tokens that were evaluated for it.
+    fn settle(&mut self) -> Result<usize, EngineError> {
+        if self.tokens.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        if self.cache.len() == self.tokens.len() {
+            if self.logits.count() == 1 {
+                return Ok(0);
+            }
+            self.cache.truncate(self.tokens.len() - 1);
+        }
+        let count = self.tokens.len() - self.cache.len();
+        self.evaluate(self.tokens.len(), Want::Last)?;
+        Ok(count)
+    }
+
+    /// Evaluates the tokens up to `to` that are not evaluated yet. Where that fails, they are
+    /// not part of the timeline any more: nobody may build on what could not be evaluated.
+    fn evaluate(&mut self, to: usize, want: Want) -> Result<(), EngineError> {
+        let from = self.cache.len();
+        let Session { engine, cache, tokens, logits, scratch, .. } = self;
+        let result = engine
+            .model()
+            .evaluate(engine.cpu(), &tokens[from..to], cache, want, scratch, logits)
+            .map_err(EngineError::from)
+            .and_then(|()| match (0..logits.count()).find(|row| !are_numbers(logits.row(*row))) {
+                None => Ok(()),
+                Some(row) => {
+                    let position = to - logits.count() + row;
+                    Err(EngineError::Numerical { position })
+                }
+            });
+        if result.is_err() {
+            self.tokens.truncate(from);
+            // Kernels walk whole pages and give what lies behind the end no weight; but no weight
+            // times NaN is NaN. So no page that was written to stays: what it held of the tokens
+            // that do stay is evaluated again.
+            self.cache.truncate(from / PAGE * PAGE);
+            self.logits.resize(0);
+        }
+        result
+    }
+
+    fn check(&self, tokens: &[TokenId]) -> Result<(), EngineError> {
+        let vocab = self.engine.shape().vocab;
+        match tokens.iter().find(|id| **id as usize >= vocab) {
+            None => Ok(()),
+            Some(&id) => Err(ModelError::Token { id, vocab }.into()),
+        }
+    }
+
+    /// How many tokens a timeline of `len` must drop: the least multiple of half of what may be
+    /// dropped after which the rest fits.
+    fn dropped(&self, len: usize) -> Result<usize, EngineError> {
+        let context = self.context;
+        match self.overflow {
+            _ if len <= context => Ok(0),
+            Overflow::Error => Err(EngineError::Context { needed: len, context }),
+            Overflow::Shift { keep } => {
+                let half = (context - keep) / 2;
+                Ok((len - context).div_ceil(half) * half)
+            }
+        }
+    }
+
+    /// The tokens without the `dropped` oldest after those to keep.
+    fn cut(&self, tokens: &[TokenId], dropped: usize) -> Vec<TokenId> {
+        let keep = match self.overflow {
+            Overflow::Shift { keep } => keep,
+            Overflow::Error => 0,
+        };
+        [&tokens[..keep], &tokens[keep + dropped..]].concat()
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("tokens", &self.tokens.len())
+            .field("evaluated", &self.cache.len())
+            .field("context", &self.context)
+            .field("overflow", &self.overflow)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether one can choose by these logits: no NaN, no plus infinity, and not all minus infinity.
+fn are_numbers(logits: &[f32]) -> bool {
+    logits.iter().all(|x| *x < f32::INFINITY) && logits.iter().any(|x| *x > f32::NEG_INFINITY)
+}
