@@ -1,0 +1,11 @@
+//! The real binary, asked the way people and programs ask it: arguments, pipes, signals, a
+//! terminal.
+
+mod answers;
+mod droplet;
+mod hostile;
+mod measures;
+mod support;
+mod terminal;
+mod text;
+mod usage;

@@ -1,0 +1,106 @@
+//! `ondine inspect`, `logits`, `perplexity` and `bench`: what they print and in which form.
+
+use crate::support::{CONTEXT, Folder, ondine, shared, tiny_model};
+
+#[test]
+fn inspect_tells_people_and_programs() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let table = ondine(&["inspect", &model, "--ctx", "64"]).ok();
+    for part in
+        ["general.architecture", "token_embd.weight", "F32", "parameters", "context of 64 tokens"]
+    {
+        assert!(table.contains(part), "no {part} in\n{table}");
+    }
+    assert!(!table.contains('\u{1b}'), "a name recolours the terminal");
+    assert!(table.contains("\\u{1b}[31mred"), "{table}");
+
+    let object = ondine(&["inspect", &model, "--json"]).json();
+    assert_eq!(object["metadata"]["general.architecture"], "llama");
+    assert_eq!(object["memory"]["ctx"], CONTEXT);
+    let tensors = object["tensors"].as_array().unwrap();
+    let bytes: u64 = tensors.iter().map(|tensor| tensor["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(object["bytes_by_type"]["F32"], bytes);
+    assert_eq!(object["parameters"], bytes / 4);
+    assert_eq!(object["memory"]["weights_bytes"], bytes);
+    // Two layers, one head of keys and one of values, 16 wide, two bytes each.
+    assert_eq!(object["memory"]["kv_bytes"], 2 * 2 * 16 * 2 * u64::from(CONTEXT));
+}
+
+#[test]
+fn logits_are_a_list_of_the_vocabulary() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let list = ondine(&["logits", "-m", &model, "--tokens", "1,100,101"]).json();
+    let object = ondine(&["inspect", &model, "--json"]).json();
+    let vocab = object["metadata"]["tokenizer.ggml.tokens"].as_array().unwrap().len();
+    assert_eq!(list.as_array().unwrap().len(), vocab);
+    assert!(list.as_array().unwrap().iter().all(serde_json::Value::is_number));
+}
+
+#[test]
+fn the_same_on_every_instruction_set() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let logits = |isa: &str| -> Vec<f32> {
+        let list = ondine(&["logits", "-m", &model, "--tokens", "1,100,101", "--isa", isa]).json();
+        serde_json::from_value(list).unwrap()
+    };
+    let judge = logits("scalar");
+    for isa in ondine_tensor::Isa::available() {
+        for (at, (x, y)) in logits(isa.name()).iter().zip(&judge).enumerate() {
+            // Sums in another order: a few rounding errors of values around one.
+            assert!((x - y).abs() < 1e-4, "{isa} says {x} of token {at}, scalar says {y}");
+        }
+    }
+}
+
+#[test]
+fn perplexity_has_an_error() {
+    let Some(stories) = shared("data/stories260k.gguf") else { return };
+    let folder = Folder::new();
+    let text = "Once upon a time, there was a little girl named Lily. She loved to play outside. ";
+    let text = folder.file("text", text.repeat(8));
+    let arguments = ["perplexity", "-m", &stories, "--file", &text, "--ctx", "64"];
+    let object = ondine(&[&arguments[..], &["--json"]].concat()).json();
+    let ppl = object["perplexity"].as_f64().unwrap();
+    let error = object["standard_error"].as_f64().unwrap();
+    assert!(ppl > 1.0 && ppl < 50.0, "a text of its own kind: {ppl}");
+    assert!(error > 0.0 && error < ppl, "{error}");
+    assert_eq!(object["ctx"], 64);
+    let line = ondine(&arguments).ok();
+    assert_eq!(line, format!("{ppl:.4} ± {error:.4}\n"));
+}
+
+#[test]
+fn bench_reports_medians_with_their_samples() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let arguments = [
+        "bench", "-m", &model, "-p", "16", "-n", "4", "-t", "1", "-r", "3", "--depth", "8",
+        "--json",
+    ];
+    let object = ondine(&arguments).json();
+    for kind in ["prompt", "decode"] {
+        let mut samples: Vec<f64> =
+            serde_json::from_value(object[format!("{kind}_samples")].clone()).unwrap();
+        samples.sort_by(f64::total_cmp);
+        assert_eq!(samples.len(), 3);
+        assert_eq!(object[format!("{kind}_tokens_per_s")].as_f64(), Some(samples[1]));
+        let probes = object[format!("{kind}_probes")].as_array().unwrap();
+        assert_eq!(probes.len(), 3);
+        for probe in probes {
+            assert!(probe["read_gb_per_s"].as_f64().unwrap() > 0.0, "{probe}");
+            assert!(probe["int8_gmac_per_s"].as_f64().unwrap() > 0.0, "{probe}");
+        }
+    }
+    assert!(object["load_s"].as_f64().unwrap() > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(object["peak_rss_mib"].as_f64().unwrap() > 1.0);
+    }
+    let complaint = ondine(&["bench", "-m", &model, "-p", "2000000"]).fails(2);
+    assert!(
+        complaint.contains("2000000") && complaint.contains(&CONTEXT.to_string()),
+        "{complaint}"
+    );
+}
