@@ -12,25 +12,25 @@ use std::sync::Mutex;
 
 /// Memory to read sequentially, more than caches hold.
 pub struct ReadProbe {
-    data: Vec<u64>,
+    data: Vec<f32>,
 }
 
 impl ReadProbe {
     /// Fills `bytes` of memory.
     pub fn new(bytes: usize) -> ReadProbe {
-        ReadProbe { data: (0..bytes as u64 / 8).collect() }
+        ReadProbe { data: vec![1.0; bytes / 4] }
     }
 
     /// Reads all of it once, each thread its share, and returns how many bytes that was.
     pub fn run(&self, cpu: &Cpu) -> usize {
         let share = self.data.len().div_ceil(cpu.threads()).max(1);
-        let shares: Vec<&[u64]> = self.data.chunks(share).collect();
+        let shares: Vec<&[f32]> = self.data.chunks(share).collect();
         cpu.pool().run(&|thread| {
             if let Some(share) = shares.get(thread) {
                 black_box(on!(cpu.isa(), read(share)));
             }
         });
-        self.data.len() * 8
+        self.data.len() * 4
     }
 }
 
@@ -48,14 +48,15 @@ pub fn int8_probe(cpu: &Cpu, rounds: usize) -> u64 {
 }
 
 vectors! {
-    pub(super) fn read(data: &[u64]) -> u64 {
-        let mut sums = [0u64; 32];
-        for chunk in data.as_chunks::<32>().0 {
-            for (sum, x) in sums.iter_mut().zip(chunk) {
-                *sum ^= x;
+    pub(super) fn read(data: &[f32]) -> f32 {
+        let (vectors, _) = data.as_chunks::<{ v::LANES }>();
+        let mut sums = [v::zero(); 8];
+        for eight in vectors.as_chunks::<8>().0 {
+            for i in 0..8 {
+                sums[i] = v::add(v::load(&eight[i]), sums[i]);
             }
         }
-        sums.into_iter().fold(0, |a, b| a ^ b)
+        sums.into_iter().map(|sum| v::sum(sum)).sum()
     }
 
     pub(super) fn multiply(lines: &[i8], quads: &[[i8; 4]], rounds: usize) -> u64 {
