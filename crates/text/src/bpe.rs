@@ -297,3 +297,90 @@ pub(crate) fn lone_bytes(vocab: &Vocab) -> Result<[Symbol; 256], VocabError> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pretokenize;
+    use proptest::prelude::*;
+
+    /// A byte-level vocabulary with these merges.
+    fn bpe(merges: &[String]) -> (Vocab, Bpe) {
+        let mut tokens: Vec<String> = byte_letters().iter().map(char::to_string).collect();
+        for merge in merges {
+            let token = merge.replace(' ', "");
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+        let merges = merges.to_vec();
+        let spec = VocabSpec { model: "gpt2".into(), tokens, merges, ..VocabSpec::default() };
+        let vocab = Vocab::new(&spec).expect("a vocabulary");
+        let pre = pretokenize::find(Some("gpt-2")).expect("a pre-tokenizer");
+        let bpe = Bpe::new(&spec, &vocab, pre).expect("merges");
+        (vocab, bpe)
+    }
+
+    /// Merges whose parts exist: each joins two earlier tokens.
+    fn merges() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec((0usize..64, 0usize..64), 0..40).prop_map(|pairs| {
+            let mut tokens: Vec<String> = ["a", "b", "c"].map(String::from).into();
+            let mut merges = Vec::new();
+            for (left, right) in pairs {
+                let (left, right) = (&tokens[left % tokens.len()], &tokens[right % tokens.len()]);
+                let (merge, token) = (format!("{left} {right}"), format!("{left}{right}"));
+                if token.len() < 12 && !merges.contains(&merge) {
+                    merges.push(merge);
+                    tokens.push(token);
+                }
+            }
+            merges
+        })
+    }
+
+    /// The definition: the first merge of the list that applies, at its leftmost place.
+    fn judge(vocab: &Vocab, merges: &[String], text: &str) -> Vec<TokenId> {
+        let mut parts: Vec<String> = text.chars().map(String::from).collect();
+        'again: loop {
+            for merge in merges {
+                let (left, right) = merge_parts(merge).expect("two parts");
+                let here = |w: &[String]| w[0] == left && w[1] == right;
+                if let Some(at) = parts.windows(2).position(here) {
+                    let right = parts.remove(at + 1);
+                    parts[at].push_str(&right);
+                    continue 'again;
+                }
+            }
+            return parts.iter().map(|part| vocab.find(part).expect("a token")).collect();
+        }
+    }
+
+    proptest! {
+        /// Both ways of merging follow the definition, also where a later merge has a lower rank.
+        #[test]
+        fn merging_follows_the_definition(
+            mut merges in merges(),
+            seed in any::<prop::sample::Index>(),
+            text in "[abc]{0,80}",
+        ) {
+            if !merges.is_empty() {
+                let at = seed.index(merges.len());
+                merges.rotate_left(at);
+            }
+            let (vocab, bpe) = bpe(&merges);
+            let wanted = judge(&vocab, &merges, &text);
+            for merge in [Bpe::merge_short, Bpe::merge_long] {
+                let mut work = Work::default();
+                work.symbols.extend(text.bytes().map(|b| bpe.bytes[b as usize]));
+                if text.is_empty() {
+                    continue;
+                }
+                merge(&bpe, &mut work);
+                let got: Vec<TokenId> = work.merged.iter().map(|&(symbol, _)| symbol).collect();
+                prop_assert_eq!(&got, &wanted);
+                let covered: usize = work.merged.iter().map(|&(_, count)| count).sum();
+                prop_assert_eq!(covered, text.len());
+            }
+        }
+    }
+}

@@ -25,6 +25,15 @@ enum Reach {
     Anywhere,
 }
 
+/// A token that is found whole.
+#[derive(Debug)]
+struct Entry {
+    id: TokenId,
+    reach: Reach,
+    /// White space after it belongs to it.
+    takes_space: bool,
+}
+
 /// Where tokens found whole may stand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scope<'a> {
@@ -40,14 +49,15 @@ pub(crate) enum Scope<'a> {
 #[derive(Debug)]
 pub(crate) struct Specials {
     trie: Trie,
-    reaches: Vec<(TokenId, Reach)>,
+    entries: Vec<Entry>,
     /// Lengths in bytes that occur, longest first.
     lengths: Vec<usize>,
 }
 
 impl Specials {
     pub(crate) fn new(vocab: &Vocab) -> Specials {
-        let mut reaches = Vec::new();
+        let mut entries = Vec::new();
+        let takes_space = marks_take_space(vocab);
         let mut lengths = Vec::new();
         for id in vocab.ids() {
             let text = vocab.text(id).unwrap_or_default();
@@ -60,16 +70,16 @@ impl Specials {
                 TokenKind::UserDefined => Reach::Text,
                 _ => continue,
             };
-            reaches.push((id, reach));
+            let takes_space = takes_space && !KEEP_SPACE.contains(&text);
+            entries.push(Entry { id, reach, takes_space });
             lengths.push(text.len());
         }
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();
-        let entries = reaches.iter().enumerate();
         let trie = Trie::new(
-            entries.map(|(at, &(id, _))| (vocab.text(id).unwrap_or_default(), at as u32)),
+            (0..).zip(&entries).map(|(at, e)| (vocab.text(e.id).unwrap_or_default(), at)),
         );
-        Specials { trie, reaches, lengths }
+        Specials { trie, entries, lengths }
     }
 
     /// Cuts `text` at the tokens found whole.
@@ -106,8 +116,18 @@ impl Specials {
                 of_length.sort();
                 for (entry, at) in of_length {
                     if !is_taken[at] && !is_taken[at + length - 1] {
-                        is_taken[at..at + length].fill(true);
-                        taken.push((at, at + length, self.reaches[entry as usize].0));
+                        let entry = &self.entries[entry as usize];
+                        let mut end = at + length;
+                        while entry.takes_space
+                            && end < text.len()
+                            && is_blank(text.as_bytes()[end])
+                            && !is_taken[end]
+                            && !scope.is_quoted(&(end..end + 1))
+                        {
+                            end += 1;
+                        }
+                        is_taken[at..end].fill(true);
+                        taken.push((at, end, entry.id));
                     }
                 }
             }
@@ -130,17 +150,35 @@ impl Specials {
     }
 
     fn may_stand(&self, entry: u32, place: &Range<usize>, scope: Scope<'_>) -> bool {
-        let reach = self.reaches[entry as usize].1;
+        let reach = self.entries[entry as usize].reach;
         match scope {
             Scope::Parse => true,
             Scope::AsText => reach >= Reach::Text,
-            Scope::Outside(quoted) => {
-                let next = quoted.partition_point(|q| q.end <= place.start);
-                let is_quoted = quoted.get(next).is_some_and(|q| q.start < place.end);
-                !is_quoted || reach == Reach::Anywhere
-            }
+            Scope::Outside(_) => reach == Reach::Anywhere || !scope.is_quoted(place),
         }
     }
+}
+
+impl Scope<'_> {
+    /// Whether a byte of `place` is quoted.
+    fn is_quoted(self, place: &Range<usize>) -> bool {
+        let Scope::Outside(quoted) = self else { return false };
+        let next = quoted.partition_point(|q| q.end <= place.start);
+        quoted.get(next).is_some_and(|q| q.start < place.end)
+    }
+}
+
+/// Whether this is a vocabulary whose marks take the white space after them: Phi-3's do, and its
+/// files do not say so. It is known by marks that no other has.
+fn marks_take_space(vocab: &Vocab) -> bool {
+    ["<|placeholder6|>", "<|assistant|>", "<|end|>"].iter().all(|mark| vocab.find(mark).is_some())
+}
+
+/// Marks of such a vocabulary that do not.
+const KEEP_SPACE: &[&str] = &["<unk>", "<s>", "<|endoftext|>"];
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ')
 }
 
 fn fragments(length: usize, taken: &[(usize, usize, TokenId)]) -> Vec<Fragment> {
