@@ -1,12 +1,12 @@
 //! An engine: a loaded model, with what its file says about text. Never changes after loading.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ondine_format::ModelFile;
 use ondine_model::{Model, Shape};
 use ondine_tensor::{Cpu, Isa};
 use ondine_text::Tokenizer;
-use ondine_text::grammar::{Grammar, GrammarSpec};
+use ondine_text::grammar::{Grammar, GrammarCompiler, GrammarSpec};
 use ondine_text::template::Template;
 use ondine_text::vocab::TokenKind;
 
@@ -39,6 +39,8 @@ pub struct Engine {
     template: Result<Template, String>,
     /// Pieces that no user's text may turn into.
     control: Vec<String>,
+    /// Made with the first grammar: it walks the whole vocabulary.
+    compiler: OnceLock<GrammarCompiler>,
 }
 
 impl Engine {
@@ -54,7 +56,8 @@ impl Engine {
         let template = load::template(&file.metadata);
         let control = tokenizer.as_ref().map(|t| control_pieces(t)).unwrap_or_default();
         let cpu = Cpu::new(options.threads.max(1), options.isa);
-        Ok(Arc::new(Engine { model, cpu, tokenizer, template, control }))
+        let compiler = OnceLock::new();
+        Ok(Arc::new(Engine { model, cpu, tokenizer, template, control, compiler }))
     }
 
     /// The model's sizes.
@@ -100,7 +103,14 @@ impl Engine {
     /// # Errors
     /// No tokenizer, or a grammar that does not compile.
     pub fn grammar(&self, spec: &GrammarSpec) -> Result<Grammar, EngineError> {
-        Ok(Grammar::compile(spec, self.tokenizer()?)?)
+        let compiler = match self.compiler.get() {
+            Some(compiler) => compiler,
+            None => {
+                let made = GrammarCompiler::new(self.tokenizer()?)?;
+                self.compiler.get_or_init(|| made)
+            }
+        };
+        Ok(compiler.compile(spec)?)
     }
 
     /// An empty timeline.

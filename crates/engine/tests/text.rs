@@ -8,6 +8,7 @@ use ondine_engine::{
 };
 use ondine_format::Value;
 use ondine_text::Prompt;
+use ondine_text::grammar::GrammarSpec;
 use ondine_text::vocab::TokenId;
 
 #[path = "../../model/tests/support/tiny.rs"]
@@ -222,4 +223,38 @@ fn a_refused_tokenizer_says_why_and_the_ids_still_work() {
     let mut session = engine.session(SessionOptions::default()).unwrap();
     session.sync(&[BOS]).unwrap();
     assert_eq!(session.logits().unwrap().len(), 265);
+}
+
+#[test]
+fn a_grammar_decides_what_may_be_said() {
+    let engine = engine();
+    let spec = GrammarSpec::Regex("(ab|cd){3}".into());
+    let grammar = engine.grammar(&spec).unwrap();
+    for seed in 0..20 {
+        let mut options = only(|_| true, 50);
+        options.sampling.seed = seed;
+        options.grammar = Some(grammar.matcher());
+        let mut session = session(&engine);
+        let mut before = session.fork();
+        let (steps, finish) = all(&mut session, options);
+        let said = text(&steps);
+        assert_eq!(said.len(), 6, "{said}");
+        assert!(said.as_bytes().chunks(2).all(|pair| pair == b"ab" || pair == b"cd"), "{said}");
+        assert!(matches!(finish, Some(FinishReason::Complete | FinishReason::EndOfTurn)));
+        // Where one token alone is allowed it is certain; where two are, they share.
+        let logits = before.logits().unwrap();
+        let p = |b: u8| f64::from(logits[byte(b) as usize]).exp();
+        let first = steps[0].token;
+        let wanted = f64::from(logits[first as usize]).exp() / (p(b'a') + p(b'c'));
+        assert!((f64::from(steps[0].allowed_prob) - wanted).abs() < 1e-5);
+        assert!(steps[0].logprob.exp() < steps[0].allowed_prob);
+        assert_eq!(steps[1].allowed_prob, 1.0);
+    }
+    // A bias cannot lift what the grammar forbids, and greedy is greatest among the allowed.
+    let mut options = only(|_| true, 1);
+    options.sampling.temperature = 0.0;
+    options.sampling.logit_bias = vec![(byte(b'z'), 1000.0)];
+    options.grammar = Some(grammar.matcher());
+    let (steps, _) = all(&mut session(&engine), options);
+    assert!([byte(b'a'), byte(b'c')].contains(&steps[0].token));
 }
