@@ -38,6 +38,8 @@ pub(crate) struct Package {
     pub(crate) license: Option<String>,
     /// Packages of the workspace it depends on, with dev- and build-dependencies.
     pub(crate) imports: Vec<String>,
+    /// Whether it only shows how the others are used.
+    pub(crate) is_example: bool,
 }
 
 /// One Rust file, read once for all checks.
@@ -169,6 +171,9 @@ fn packages(root: &Path) -> io::Result<Vec<Package>> {
                 .filter(|dependency| dependency["path"].is_string())
                 .map(|dependency| short(&dependency["name"]))
                 .collect(),
+            is_example: Path::new(package["manifest_path"].as_str().unwrap_or_default())
+                .strip_prefix(root)
+                .is_ok_and(|path| path.starts_with("examples")),
         })
         .collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));

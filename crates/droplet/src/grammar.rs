@@ -34,9 +34,11 @@ pub(crate) fn lark(tokens: &Tokens, request: &str) -> String {
         }
         rules.push('\n');
     }
-    let chunks = json!({ "substring_chunks": chunks(request) });
-    // Neither empty nor with space around it, as the model learned to write a value.
-    let _ = writeln!(rules, "FREE: WORDS & /\\S((?s:.*)\\S)?/");
+    // A token often begins with the space before a word, so a value may be written with it; it is
+    // trimmed from the answer. The first word has a space put before it for the same reason.
+    let spaced = format!(" {request}");
+    let chunks = json!({ "substring_chunks": chunks(&spaced) });
+    let _ = writeln!(rules, "FREE: WORDS & / ?\\S((?s:.*)\\S)?/");
     let _ = writeln!(rules, "WORDS: %regex {chunks}");
     rules
 }

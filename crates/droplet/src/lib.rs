@@ -23,7 +23,9 @@ mod tokens;
 
 use std::sync::Arc;
 
-use ondine_engine::{Engine, EngineOptions, GenerateOptions, Sampling, SessionOptions};
+use ondine_engine::{
+    Engine, EngineOptions, FinishReason, GenerateOptions, Sampling, SessionOptions,
+};
 use ondine_format::{FormatError, ModelFile, gguf};
 use ondine_tensor::{Bytes, Isa};
 use ondine_text::grammar::GrammarSpec;
@@ -39,8 +41,9 @@ use tokens::Tokens;
 /// before it costs anything.
 pub const REQUEST_BYTES_MAX: usize = 2048;
 
-/// The most tokens an answer may have: every parameter of the longest call, generously.
-pub const ANSWER_TOKENS_MAX: usize = 128;
+/// Tokens kept free for an answer beside those that repeat the request: names, and values that are
+/// said in other tokens than the request has.
+const ANSWER_TOKENS_SPARE: usize = 32;
 
 /// The model file, aligned as its own tensors are.
 #[repr(C, align(64))]
@@ -74,7 +77,7 @@ pub struct Answer {
     pub call: Call,
     /// How likely the function is beside all the others, from 0 to 1.
     pub probability: f32,
-    /// The tokens of the answer, the closing one included.
+    /// The tokens of the answer, without the closing one.
     pub tokens: Vec<TokenId>,
     /// How many tokens the prompt had.
     pub prompt_tokens: usize,
@@ -126,7 +129,8 @@ impl Droplet {
         let tokenizer = self.engine.tokenizer()?;
         let prompt = self.tokens.prompt(tokenizer.encode(request, Special::AsText));
         let context = self.engine.shape().context;
-        let needed = prompt.len() + ANSWER_TOKENS_MAX;
+        // A value may be all of the request once more.
+        let needed = 2 * prompt.len() + ANSWER_TOKENS_SPARE;
         if needed > context {
             return Err(DropletError::Context { needed, context });
         }
@@ -138,19 +142,24 @@ impl Droplet {
         watch(Stage::Read);
         let options = GenerateOptions {
             sampling: Sampling::greedy(),
-            max_tokens: Some(ANSWER_TOKENS_MAX),
             grammar: Some(matcher),
             ..GenerateOptions::default()
         };
         let mut tokens = Vec::new();
         let mut probability = None;
-        for step in session.generate(options)? {
+        let mut generation = session.generate(options)?;
+        for step in generation.by_ref() {
             let step = step?;
             watch(Stage::Token);
             // The grammar allows the functions and nothing else at first, so the first step says
             // how likely the chosen one is among them.
             probability.get_or_insert(step.allowed_prob);
-            tokens.push(step.token);
+            if step.finish != Some(FinishReason::EndOfTurn) {
+                tokens.push(step.token);
+            }
+        }
+        if generation.finish() == Some(FinishReason::Context) {
+            return Err(DropletError::Answer { problem: "it does not fit the context".into() });
         }
         let call = self.tokens.read(tokenizer, &tokens)?;
         let probability = probability.unwrap_or_default();

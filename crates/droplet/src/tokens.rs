@@ -1,5 +1,6 @@
 //! The reserved tokens of droplet's vocabulary, and the two sequences made of them: the prompt
-//! `<|user|> request <|call|>` and the answer `<|fn:NAME|> (<|arg:NAME|> value)* <|end|>`.
+//! `<|user|> request <|call|>` and the answer `<|fn:NAME|> (<|arg:NAME|> value)*`, which the
+//! vocabulary's end of text closes.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,6 @@ pub(crate) struct Tokens {
     bos: Option<TokenId>,
     user: TokenId,
     call: TokenId,
-    end: TokenId,
     /// One a function, in the table's order.
     pub(crate) functions: Vec<TokenId>,
     /// One a parameter's name.
@@ -35,7 +35,6 @@ impl Tokens {
             bos: tokenizer.bos().filter(|_| tokenizer.add_bos()),
             user: id("<|user|>".into())?,
             call: id("<|call|>".into())?,
-            end: id("<|end|>".into())?,
             functions: functions.collect::<Result<_, _>>()?,
             parameters: parameters.collect::<Result<_, DropletError>>()?,
         })
@@ -75,18 +74,16 @@ impl Tokens {
                 }
                 continue;
             };
-            let ends = |id: &TokenId| *id == self.end || self.parameters.values().any(|p| p == id);
-            let length = value.iter().position(ends).unwrap_or(value.len());
+            let is_name = |id: &TokenId| self.parameters.values().any(|name| name == id);
+            let length = value.iter().position(is_name).unwrap_or(value.len());
             let (value, after) = value.split_at(length);
             let text = tokenizer.decode(value).trim().to_string();
             arguments.insert(parameter.name.to_string(), Value::String(text));
             rest = after;
         }
-        match rest {
-            // Where nothing may follow, the end goes without saying.
-            [] => Ok(Call { function, arguments }),
-            [end] if *end == self.end => Ok(Call { function, arguments }),
-            [id, ..] => wrong(format!("token {id} follows the last parameter")),
+        match rest.first() {
+            None => Ok(Call { function, arguments }),
+            Some(id) => wrong(format!("token {id} follows the last parameter")),
         }
     }
 }
