@@ -4,29 +4,38 @@ use super::{Finding, floors};
 use crate::repo::{Repo, RustFile};
 use crate::source::Source;
 
-/// One power: its name in the table, the modules of `std` and the words that use it.
+/// One power: its name in the table, and what uses it.
 struct Power {
     name: &'static str,
+    /// Modules of `std`.
     modules: &'static [&'static str],
+    /// Macros.
+    macros: &'static [&'static str],
+    /// Words, wherever they stand.
     words: &'static [&'static str],
 }
 
+/// A power that nothing uses: each row below says what it adds.
+const fn power(name: &'static str) -> Power {
+    Power { name, modules: &[], macros: &[], words: &[] }
+}
+
 const POWERS: &[Power] = &[
-    Power { name: "unsafe", modules: &[], words: &["unsafe"] },
-    Power { name: "threads", modules: &["thread"], words: &["rayon"] },
-    Power { name: "files", modules: &["fs"], words: &["memmap2", "OpenOptions"] },
+    Power { words: &["unsafe"], ..power("unsafe") },
+    Power { modules: &["thread"], words: &["rayon"], ..power("threads") },
+    Power { modules: &["fs"], words: &["memmap2", "OpenOptions"], ..power("files") },
     Power {
-        name: "network",
         modules: &["net"],
         words: &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener"],
+        ..power("network")
     },
-    Power { name: "clock", modules: &[], words: &["Instant", "SystemTime"] },
+    Power { words: &["Instant", "SystemTime"], ..power("clock") },
     Power {
-        name: "terminal",
-        modules: &[],
-        words: &["print", "println", "eprint", "eprintln", "dbg", "stdin", "stdout", "stderr"],
+        macros: &["print", "println", "eprint", "eprintln", "dbg"],
+        words: &["stdin", "stdout", "stderr"],
+        ..power("terminal")
     },
-    Power { name: "process", modules: &["process", "env"], words: &[] },
+    Power { modules: &["process", "env"], ..power("process") },
 ];
 
 /// Looks for powers that a crate's row does not list.
@@ -65,8 +74,10 @@ fn used_without(file: &RustFile, powers: &[String]) -> Vec<Finding> {
             // `env!` and the like read the build, not the process.
             let is_macro = code[start + word.len()..].starts_with('!');
             for power in POWERS.iter().filter(|power| !powers.iter().any(|own| own == power.name)) {
-                let module = from_std && !is_macro && power.modules.contains(word);
-                if (module || power.words.contains(word)) && !file.source.test[line] {
+                let used = power.words.contains(word)
+                    || (is_macro && power.macros.contains(word))
+                    || (from_std && !is_macro && power.modules.contains(word));
+                if used && !file.source.test[line] {
                     let message = format!("`{word}` needs the power {}", power.name);
                     findings.push(Finding::at(&file.path, line, message));
                 }
@@ -94,6 +105,7 @@ mod tests {
             ("let t = Instant::now();", &["files"], 1),
             ("unsafe { f() }", &[], 1),
             ("println!(\"std::net\");", &[], 1),
+            ("print(value)", &[], 0),
             ("concat!(env!(\"X\"))", &[], 0),
             ("#[cfg(test)]\nmod tests {\n    use std::fs;\n}", &[], 0),
             ("std::thread::spawn(f)", &["threads"], 0),
