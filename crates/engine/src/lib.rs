@@ -22,7 +22,8 @@
 //! belong to `tensor`), and its random numbers come from a seed: the same weights, prompt, seed
 //! and thread count give the same tokens. "Prompt" means the calls that led there: a kernel may
 //! add floats in another order for one row than for many, so a prompt that was evaluated in other
-//! pieces may differ in the last bits, and where two tokens are all but equal, in the token. It refuses to know where models come from and who asks.
+//! pieces may differ in the last bits, and where two tokens are all but equal, in the token. It
+//! refuses to know where models come from and who asks.
 //!
 //! | module | what it holds |
 //! |---|---|
