@@ -4,6 +4,12 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
+use ondine_droplet::DropletError;
+use ondine_engine::EngineError;
+use ondine_format::FormatError;
+use ondine_model::ModelError;
+use ondine_text::template::TemplateError;
+
 use crate::output::Shown;
 
 /// Why a command ends before its time.
@@ -78,6 +84,11 @@ impl Failure {
         self
     }
 
+    /// The same failure with advice, where it has none yet.
+    pub(crate) fn or_hint(self, hint: impl Into<String>) -> Failure {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     /// The same failure with advice.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
@@ -97,26 +108,59 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Floors below have typed errors; here they become words.
+/// Floors below have typed errors; here they become words, with advice where the kind of error
+/// alone says what to do.
 macro_rules! from_errors {
-    ($($error:ty),* $(,)?) => {
+    ($($error:ty => $advice:expr),* $(,)?) => {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Failure {
-                Failure::from_error(&error)
+                let advice: fn(&$error) -> &'static str = $advice;
+                Failure::from_error(&error).hint(advice(&error))
             }
         })*
     };
 }
 
 from_errors!(
-    serde_json::Error,
-    jiff::Error,
-    ondine_text::template::TemplateError,
-    ondine_format::FormatError,
-    ondine_model::ModelError,
-    ondine_engine::EngineError,
-    ondine_droplet::DropletError,
+    serde_json::Error => |_| "the file must hold one JSON value",
+    TemplateError => |_| "the template or what it is given is at fault; the message says where",
+    FormatError => |_| "the file is damaged or is no model; fetch it again, or see its source",
+    ModelError => model_advice,
+    EngineError => engine_advice,
+    DropletError => |error| match error {
+        DropletError::Empty => "say what the device should do",
+        DropletError::Long { .. } | DropletError::Context { .. } => {
+            "droplet takes one short request; -m names a model for longer text"
+        }
+        DropletError::Engine(error) => engine_advice(error),
+        _ => "this is a fault of the program; please report it with the request",
+    },
 );
+
+fn model_advice(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Context { .. } => "a shorter text or a smaller --ctx fits the model",
+        ModelError::Token { .. } => "token ids count from 0 to the vocabulary's size less one",
+        _ => "`ondine inspect` shows what the file holds",
+    }
+}
+
+fn engine_advice(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::Model(error) => model_advice(error),
+        EngineError::NoTokenizer { .. } => "a GGUF file carries its vocabulary; use one for text",
+        EngineError::NoTemplate { .. } | EngineError::Template(_) => {
+            "--raw goes without the chat template"
+        }
+        EngineError::NoFim => "`ondine run --raw` continues text with a model that fills no gaps",
+        EngineError::Context { .. } => "shorten the prompt, or raise --ctx up to the model's own",
+        EngineError::Numerical { .. } => "the file's weights are damaged; fetch it again",
+        EngineError::Grammar(_) | EngineError::NothingAllowed { .. } => {
+            "the grammar is held to or refused, never dropped; the message says what is wrong"
+        }
+        _ => "`ondine help` lists what can be asked",
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,9 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, Failure> {
 /// Reads a text file.
 pub(crate) fn text(path: &Path) -> Result<String, Failure> {
     let read = || -> Result<String, Failure> { limited(File::open(path)?) };
-    read().map_err(|failure| failure.at(path.display()))
+    read().map_err(|failure| {
+        failure.at(path.display()).or_hint("a readable text file is expected here")
+    })
 }
 
 /// Reads standard input to its end, or says what is missing where that is a keyboard.

@@ -31,23 +31,17 @@ pub(crate) struct Opened {
 
 /// Opens what the user named.
 pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
-    let name = path.display().to_string();
     progress::during("opening the model", || {
+        let name = path.display().to_string();
         let (bytes, file) = if is_droplet(path) {
-            (ondine_droplet::bytes().len() as u64, ondine_droplet::file()?)
+            (ondine_droplet::bytes().len(), ondine_droplet::file()?)
         } else if path.is_dir() {
             folder(path)?
         } else {
             let bytes = input::map(path)?;
-            (bytes.len() as u64, gguf::read(bytes)?)
+            (bytes.len(), gguf::read(bytes).map_err(|error| Failure::from(error).at(&name))?)
         };
-        Ok(Opened { name: name.clone(), bytes, file })
-    })
-    .map_err(|failure: Failure| {
-        match failure.message.starts_with(&output::Shown(&name).to_string()) {
-            true => failure,
-            false => failure.at(&name),
-        }
+        Ok(Opened { name, bytes: bytes as u64, file })
     })
 }
 
@@ -59,9 +53,8 @@ pub(crate) fn is_droplet(path: &Path) -> bool {
 impl Opened {
     /// The tokenizer alone: a file without weights serves.
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer, Failure> {
-        ondine_engine::tokenizer(&self.file.metadata).map_err(|error| {
-            Failure::from(error).at(&self.name).hint("a vocabulary comes with a GGUF file")
-        })
+        ondine_engine::tokenizer(&self.file.metadata)
+            .map_err(|error| Failure::from(error).at(&self.name))
     }
 
     /// The model alone: a file without a tokenizer serves.
@@ -100,16 +93,19 @@ const SINGLE: &str = "model.safetensors";
 const SHARDS_MAX: usize = 4096;
 
 /// Reads a Hugging Face folder.
-fn folder(path: &Path) -> Result<(u64, ModelFile), Failure> {
+fn folder(path: &Path) -> Result<(usize, ModelFile), Failure> {
     let config = path.join("config.json");
     if !config.is_file() {
         return Err(Failure::new("is a folder without config.json")
+            .at(path.display())
             .hint("name a GGUF file, or a folder with config.json and safetensors files"));
     }
     let config = input::text(&config)?;
     let shards = shards(path)?;
-    let bytes = shards.iter().map(|shard| shard.len() as u64).sum();
-    Ok((bytes, hf::read(&config, shards)?))
+    let bytes = shards.iter().map(|shard| shard.len()).sum();
+    let file =
+        hf::read(&config, shards).map_err(|error| Failure::from(error).at(path.display()))?;
+    Ok((bytes, file))
 }
 
 /// Maps the weight files that a folder names, none of them outside it.
@@ -143,6 +139,8 @@ fn inside(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
             "the index names {}, which is not a file of the folder",
             output::Shown(name)
         ))
+        .at(folder.display())
+        .hint("fetch the folder again; its index must name files beside it")
     };
     let mut parts = Path::new(name).components();
     let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));

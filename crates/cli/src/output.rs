@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// Untrusted text, displayed with every control and direction character escaped.
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
@@ -99,9 +99,11 @@ pub(crate) fn note(text: impl Display) {
 /// Says what failed and what to do.
 pub(crate) fn complain(failure: &Failure) {
     note(format_args!("error: {}", failure.message));
-    if let Some(hint) = &failure.hint {
-        note(format_args!("hint: {hint}"));
-    }
+    let general = match failure.kind {
+        Kind::Usage => "`ondine help` and the --help of each command say what can be typed",
+        _ => "the message names the place; `ondine help` lists the commands",
+    };
+    note(format_args!("hint: {}", failure.hint.as_deref().unwrap_or(general)));
 }
 
 /// A number of bytes as people read it.

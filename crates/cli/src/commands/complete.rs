@@ -17,10 +17,9 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let begun = Instant::now();
     let engine = model::open(path)?.engine(model::engine_options(arguments))?;
     let load_s = begun.elapsed().as_secs_f64();
-    let prompt = engine.fim_prompt(&prefix, &suffix).map_err(|error| {
-        let hint = "`ondine run --raw` continues text with a model that fills no gaps";
-        Failure::from(error).at(path.display()).hint(hint)
-    })?;
+    let prompt = engine
+        .fim_prompt(&prefix, &suffix)
+        .map_err(|error| Failure::from(error).at(path.display()))?;
     let wishes = Wishes::read(arguments);
     let mut speaker = Speaker::new(&engine, arguments.count("ctx"), wishes, load_s)?;
     let mut answer = Answer::new();

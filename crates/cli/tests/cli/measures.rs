@@ -1,6 +1,6 @@
 //! `ondine inspect`, `logits`, `perplexity` and `bench`: what they print and in which form.
 
-use crate::support::{CONTEXT, Folder, ondine, shared, tiny_model};
+use crate::support::{CONTEXT, FOLDER_VOCAB, Folder, model_folder, ondine, shared, tiny_model};
 
 #[test]
 fn inspect_tells_people_and_programs() {
@@ -36,6 +36,20 @@ fn logits_are_a_list_of_the_vocabulary() {
     let vocab = object["metadata"]["tokenizer.ggml.tokens"].as_array().unwrap().len();
     assert_eq!(list.as_array().unwrap().len(), vocab);
     assert!(list.as_array().unwrap().iter().all(serde_json::Value::is_number));
+}
+
+#[test]
+fn a_hugging_face_folder_is_a_model() {
+    let folder = Folder::new();
+    let home = model_folder(&folder);
+    let list = ondine(&["logits", "-m", &home, "--tokens", "1,2,3"]).json();
+    assert_eq!(list.as_array().unwrap().len(), FOLDER_VOCAB);
+    let object = ondine(&["inspect", &home, "--json"]).json();
+    assert_eq!(object["metadata"]["general.architecture"], "llama");
+    assert_eq!(object["memory"]["ctx"], 128);
+    // Text needs a tokenizer, which does not come with it yet.
+    let complaint = ondine(&["run", "-m", &home, "hello"]).fails(1);
+    assert!(complaint.contains("tokenizer") && complaint.contains("hint: "), "{complaint}");
 }
 
 #[test]

@@ -207,19 +207,95 @@ fn model(folder: &Folder, name: &str, template: Option<&str>) -> String {
         })
         .collect();
     let mut writer = GgufWriter::new(Vec::new(), &metadata, layouts).expect("a sound file");
-    let mut state = 1_u32;
+    let mut chance = Chance(1);
     for (name, dims) in &shapes {
-        let weights = (0..dims.iter().product::<usize>()).flat_map(|at| {
-            // Numerical Recipes' generator: any will do, as long as it is always the same.
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let random = state as f32 / u32::MAX as f32 - 0.5;
-            // The marks are made unlikely: their rows, which are also those of the output, are
-            // small. Nothing then ends an answer but a limit.
-            let mark = name == "token_embd.weight" && at / WIDTH < MARKS.len();
-            let weight = if dims.len() == 1 { 1.0 } else { random };
-            (if mark { weight * 1e-3 } else { weight }).to_le_bytes()
-        });
-        writer.tensor(&weights.collect::<Vec<u8>>()).expect("data of the shape");
+        // The marks are made unlikely: their rows, which are also those of the output, are small.
+        // Nothing then ends an answer but a limit.
+        let rare = if name == "token_embd.weight" { MARKS.len() * WIDTH } else { 0 };
+        writer.tensor(&chance.weights(dims, rare)).expect("data of the shape");
     }
     folder.file(name, writer.finish().expect("a whole file"))
+}
+
+/// Numbers that look random and are always the same.
+struct Chance(u32);
+
+impl Chance {
+    /// Weights of a shape as bytes: ones for a vector, else random, the first `rare` of them small.
+    fn weights(&mut self, dims: &[usize], rare: usize) -> Vec<u8> {
+        let weight = |at: usize| {
+            // Numerical Recipes' generator: any will do.
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let random = self.0 as f32 / u32::MAX as f32 - 0.5;
+            let weight = if dims.len() == 1 { 1.0 } else { random };
+            if at < rare { weight * 1e-3 } else { weight }
+        };
+        (0..dims.iter().product()).map(weight).flat_map(f32::to_le_bytes).collect()
+    }
+}
+
+/// Tokens of the Hugging Face model.
+pub(crate) const FOLDER_VOCAB: usize = 50;
+
+/// Writes a folder as Hugging Face has them: a configuration and weights, in two files.
+pub(crate) fn model_folder(folder: &Folder) -> String {
+    let home = folder.path("folder");
+    fs::create_dir(&home).expect("a folder");
+    let config = serde_json::json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": WIDTH,
+        "intermediate_size": FF,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 128,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "vocab_size": FOLDER_VOCAB,
+        "tie_word_embeddings": true,
+        "hidden_act": "silu",
+    });
+    folder.file("folder/config.json", config.to_string());
+    let mut chance = Chance(2);
+    let mut map = serde_json::Map::new();
+    let outer = [("model.embed_tokens", vec![FOLDER_VOCAB, WIDTH]), ("model.norm", vec![WIDTH])];
+    let outer = outer.map(|(name, dims)| (format!("{name}.weight"), dims));
+    let parts = [
+        ("input_layernorm", vec![WIDTH]),
+        ("self_attn.q_proj", vec![WIDTH, WIDTH]),
+        ("self_attn.k_proj", vec![WIDTH / 2, WIDTH]),
+        ("self_attn.v_proj", vec![WIDTH / 2, WIDTH]),
+        ("self_attn.o_proj", vec![WIDTH, WIDTH]),
+        ("post_attention_layernorm", vec![WIDTH]),
+        ("mlp.gate_proj", vec![FF, WIDTH]),
+        ("mlp.up_proj", vec![FF, WIDTH]),
+        ("mlp.down_proj", vec![WIDTH, FF]),
+    ];
+    let inner: Vec<(String, Vec<usize>)> = (0..LAYERS)
+        .flat_map(|layer| {
+            let name = move |part: &str| format!("model.layers.{layer}.{part}.weight");
+            parts.iter().map(move |(part, dims)| (name(part), dims.clone()))
+        })
+        .collect();
+    for (file, tensors) in [("a.safetensors", &outer[..]), ("b.safetensors", &inner[..])] {
+        let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+        for (name, dims) in tensors {
+            let begin = data.len();
+            data.extend(chance.weights(dims, 0));
+            let offsets = [begin, data.len()];
+            let entry =
+                serde_json::json!({ "dtype": "F32", "shape": dims, "data_offsets": offsets });
+            header.insert(name.clone(), entry);
+            map.insert(name.clone(), file.into());
+        }
+        let header = serde_json::Value::Object(header).to_string();
+        let mut content = (header.len() as u64).to_le_bytes().to_vec();
+        content.extend(header.as_bytes());
+        content.extend(data);
+        folder.file(&format!("folder/{file}"), content);
+    }
+    let index = serde_json::json!({ "metadata": {}, "weight_map": map });
+    folder.file("folder/model.safetensors.index.json", index.to_string());
+    home
 }

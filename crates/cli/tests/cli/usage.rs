@@ -72,6 +72,7 @@ fn a_failure_ends_with_one_and_a_hint() {
     for arguments in rows {
         let complaint = ondine(arguments).fails(1);
         assert!(complaint.starts_with("error: "), "{arguments:?}: {complaint}");
+        assert!(complaint.contains("\nhint: "), "{arguments:?}: {complaint}");
     }
     let complaint = ondine(rows[0]).fails(1);
     assert!(complaint.contains("/no/such/file") && complaint.contains("hint: "), "{complaint}");

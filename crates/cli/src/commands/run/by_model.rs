@@ -54,9 +54,7 @@ impl Talker {
             Manner::Raw
         } else if has_template {
             // A template that was refused is an error, not a reason to go without.
-            engine.template().map_err(|error| {
-                Failure::from(error).at(path.display()).hint("--raw goes without the template")
-            })?;
+            engine.template().map_err(|error| Failure::from(error).at(path.display()))?;
             Manner::Chat
         } else {
             Manner::Text
