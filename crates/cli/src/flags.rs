@@ -308,6 +308,11 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         flags: &[
             &MODEL_NEEDED,
             &Flag { required: true, ..flag("tokens", Value::Tokens, "The tokens so far") },
+            &flag(
+                "every",
+                Value::Path("FILE"),
+                "Write every position's logits there instead (little-endian 32-bit floats)",
+            ),
             &THREADS,
             &ISA,
         ],

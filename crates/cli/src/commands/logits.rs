@@ -1,4 +1,4 @@
-//! `ondine logits`: what a model says of the token after the given ones.
+//! `ondine logits`: what a model says of the token after the given ones, or after each of them.
 
 use ondine_cache::Cache;
 use ondine_model::Want;
@@ -9,15 +9,26 @@ use crate::flags::Arguments;
 use crate::output::Answer;
 use crate::{model, progress};
 
-/// Prints the last position's logits.
+/// Prints the last position's logits, or writes those of every position to a file.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let model = model::model(arguments.path_needed("model")?)?;
     let cpu = Cpu::new(arguments.threads(), arguments.isa());
     let mut cache = Cache::new(model.shape().cache());
     let tokens = arguments.tokens("tokens");
+    let file = arguments.path("every");
+    let want = if file.is_some() { Want::All } else { Want::Last };
     let logits =
-        progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, Want::Last))?;
-    Answer::new().line(list(logits.row(0)))
+        progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, want))?;
+    match file {
+        // A text of 512 tokens is a hundred million numbers: no place for decimal digits.
+        Some(file) => {
+            let bytes: Vec<u8> =
+                logits.as_slice().iter().flat_map(|logit| logit.to_le_bytes()).collect();
+            std::fs::write(file, bytes)
+                .map_err(|e| Failure::new(format!("cannot write {}: {e}", file.display())))
+        }
+        None => Answer::new().line(list(logits.row(0))),
+    }
 }
 
 /// A JSON list of floats, each as short as it can be read back.

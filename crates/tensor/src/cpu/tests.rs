@@ -77,9 +77,11 @@ fn the_list_is_the_table() {
 /// The product by its definition, over the activations as the format rounds them.
 fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
     let mut x = x.clone();
+    // What the rounding of a block's sum to a half adds to the sum, by row and block.
+    let mut rounding = vec![Vec::new(); x.count()];
     let scaling = Product { w, y: Parts::new(&mut []), width: 0 }.scaling();
     if let Some(scaling) = scaling {
-        for r in 0..x.count() {
+        for (r, rounding) in rounding.iter_mut().enumerate() {
             let mut q = Quantised::default();
             q.reset(1, x.width());
             let Quantised { q, scale, sum, weighted, .. } = &mut q;
@@ -87,18 +89,28 @@ fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
             for (i, x) in x.row_mut(r).iter_mut().enumerate() {
                 *x = f32::from(q[i]) * scale[i / 32];
             }
+            *rounding = (scale.iter().zip(sum.iter()).zip(weighted.as_chunks::<2>().0))
+                .map(|((&d, &n), w)| f64::from(w[0] + w[1]) - f64::from(d) * f64::from(n))
+                .collect::<Vec<f64>>();
         }
     }
     let decoded = w.decode();
-    (0..x.count())
-        .flat_map(|r| {
-            let x = x.row(r).to_vec();
-            let decoded = &decoded;
-            decoded.chunks_exact(w.cols()).map(move |w| {
-                w.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
-            })
-        })
-        .collect()
+    let offset = |row: usize, block: usize| match w.dtype() {
+        DType::Q4_1 | DType::Q5_1 => {
+            let at = block * w.dtype().block_bytes();
+            f64::from(crate::quant::half_at(w.row(row), at + 2))
+        }
+        _ => 0.0,
+    };
+    let mut out = Vec::new();
+    for (r, rounding) in rounding.iter().enumerate() {
+        for (row, weights) in decoded.chunks_exact(w.cols()).enumerate() {
+            let products = weights.iter().zip(x.row(r)).map(|(w, x)| f64::from(*w) * f64::from(*x));
+            let rounding = rounding.iter().enumerate().map(|(b, by)| offset(row, b) * by);
+            out.push(products.sum::<f64>() + rounding.sum::<f64>());
+        }
+    }
+    out
 }
 
 fn close(got: &[f32], want: &[f64], what: impl Fn() -> String) {
@@ -296,8 +308,8 @@ fn rope_turns_by_the_position() {
                         let (xa, xb) = (f64::from(x[a]), f64::from(x[b]));
                         let want_a = xa * angle.cos() - xb * angle.sin();
                         let want_b = xa * angle.sin() + xb * angle.cos();
-                        assert!((f64::from(y[a]) - want_a).abs() < 1e-5);
-                        assert!((f64::from(y[b]) - want_b).abs() < 1e-5);
+                        assert!((f64::from(y[a]) - want_a).abs() < 2e-4);
+                        assert!((f64::from(y[b]) - want_b).abs() < 2e-4);
                     }
                     assert_eq!(x[16..], y[16..]);
                 }

@@ -3,7 +3,8 @@
 //! Weights stored in blocks of 32 are multiplied by activations with one scale for each 32;
 //! weights in blocks of 256 by activations with one scale for each 256. These are the numerics of
 //! ggml (its Q8_0 and Q8_K), kept so that a model gives the same answers here and there: the
-//! scale of 32 is rounded to half precision, the scale of 256 carries the sign of the largest.
+//! scale of 32 and its sum are rounded to half precision, the scale of 256 carries the sign of
+//! the largest.
 
 use crate::isa::Isa;
 use crate::quant::Format;
@@ -35,7 +36,8 @@ pub(crate) struct Quantised {
     pub(crate) scale: Vec<f32>,
     /// (count, width / 32): the sum of the integers of each 32.
     pub(crate) sum: Vec<i32>,
-    /// (count, width / 16): scale times the sum of the integers of each 16.
+    /// (count, width / 16): scale times the sum of the integers of each 16; for scales of 32,
+    /// that of all 32 and then zero.
     pub(crate) weighted: Vec<f32>,
 }
 
@@ -89,8 +91,12 @@ pub(crate) fn quantise(
             {
                 let largest = on!(isa, largest(x));
                 let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
-                *scale = half::f16::from_f32(largest / 127.0).to_f32();
-                on!(isa, scale_and_sum(x, inverse, *scale, q, sum, weighted));
+                let step = largest / 127.0;
+                *scale = half::f16::from_f32(step).to_f32();
+                on!(isa, scale_and_sum(x, inverse, step, q, sum, weighted));
+                // Blocks of 32 with an offset want the sum of all 32, and ggml keeps it as a half.
+                let whole = half::f16::from_f32(step * *sum as f32).to_f32();
+                *weighted = [whole, 0.0];
             }
         }
         Scaling::By256 => {
