@@ -113,6 +113,12 @@ fn the_language_is_that_of_jinja2() {
             "[1d][32]",
         ),
         ("{{ '' if b|selectattr('z') else 'generators are true' }}", ""),
+        ("{{ n|selectattr('z')|list }}{{ n|map('upper')|list }}", "[][]"),
+        (
+            "{{ '<'|safe + '>' + '<' ~ '&' }}{{ h|e|e }}{{ '<' + ('a'|safe) }}",
+            "<&gt;&lt;&amp;&lt;a href=&#39;x&#39;&gt;&amp;&lt;/a&gt;&lt;a",
+        ),
+        ("{% set ns = namespace() %}{% set ns.x %}a{{ f }}{% endset %}{{ ns.x }}", "a1.0"),
     ] {
         check(source, input.clone(), want);
     }
@@ -177,7 +183,7 @@ fn nothing_outside_is_within_reach() {
         "{{ env }}",
         "{{ messages.__len__ }}",
         "{{ loop }}",
-        "{{ self }}",
+        "{{ self.x }}",
         "{{ __name__ }}",
     ] {
         check(source, input.clone(), "");

@@ -7,7 +7,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, Value};
 
 use super::methods::{pairs, printed};
-use super::ops::{Args, Cx, Op, compare, contains, equal, item};
+use super::ops::{Args, Cx, Op, compare, contains, equal, int_value, item};
 use super::text::{Str, Text};
 use super::value::{
     Dict, Failure, Kind, List, Namespace, Number, Run, integer, items, print, type_name, wrong,
@@ -17,7 +17,7 @@ use super::{clock, format, json, words};
 /// Filters by name; the subject is the first argument.
 pub(crate) const FILTERS: &[(&str, Op)] = &[
     ("abs", |_, a| match Number::of(&a.at(0)) {
-        Some(Number::Int(i)) => Ok(Value::from(i.unsigned_abs() as i64)),
+        Some(Number::Int(i)) => Ok(int_value(i.saturating_abs())),
         Some(Number::Float(f)) => Ok(Value::from(f.abs())),
         None => Err(wrong(format!("bad operand type for abs(): '{}'", type_name(&a.at(0))))),
     }),
@@ -43,10 +43,14 @@ pub(crate) const FILTERS: &[(&str, Op)] = &[
         Ok(to_float(cx.run, &a.at(0))?
             .map_or_else(|| a.get(1, "default").unwrap_or(Value::from(0.0)), Value::from))
     }),
-    ("forceescape", escape),
+    ("forceescape", |cx, a| cx.run.text(words::escape(printed(cx.run, a, 0)?.as_str()))),
     ("format", |cx, a| {
         let pattern = printed(cx.run, a, 0)?;
-        let values = cx.run.sequence(Kind::Tuple, a.skip(1).values)?;
+        let named = a.named.iter().map(|(key, value)| (Value::from(key.as_str()), value.clone()));
+        let values = match a.named.is_empty() {
+            true => cx.run.sequence(Kind::Tuple, a.skip(1).values)?,
+            false => cx.run.dict(named.collect())?,
+        };
         format::percent(cx.run, pattern.as_str(), &values)
     }),
     ("groupby", groupby),
@@ -87,7 +91,7 @@ pub(crate) const FILTERS: &[(&str, Op)] = &[
         cx.run.text(out)
     }),
     ("round", round),
-    ("safe", |cx, a| cx.run.text(printed(cx.run, a, 0)?)),
+    ("safe", |cx, a| cx.run.text(printed(cx.run, a, 0)?.into_markup())),
     ("select", |cx, a| choose(cx, a, false, true)),
     ("selectattr", |cx, a| choose(cx, a, true, true)),
     ("sort", sort),
@@ -147,7 +151,7 @@ pub(crate) const TESTS: &[(&str, Op)] = &[
     ("eq", is_equal),
     ("equalto", is_equal),
     ("==", is_equal),
-    ("escaped", |_, _| Ok(Value::from(false))),
+    ("escaped", |_, a| Ok(Value::from(Str::of(&a.at(0)).is_some_and(|text| text.is_markup)))),
     ("even", |_, a| Ok(Value::from(integer(&a.at(0), "value")? % 2 == 0))),
     ("false", |_, a| Ok(Value::from(a.at(0).kind() == ValueKind::Bool && !a.at(0).is_true()))),
     ("filter", |_, a| Ok(Value::from(known(FILTERS, &a.at(0))))),
@@ -300,19 +304,10 @@ fn default(_: &mut Cx<'_, '_, '_, '_>, a: &Args) -> Result<Value, Error> {
 }
 
 fn escape(cx: &mut Cx<'_, '_, '_, '_>, a: &Args) -> Result<Value, Error> {
-    let text = printed(cx.run, a, 0)?;
-    let mut out = Text::default();
-    for (c, quoted) in text.as_str().chars() {
-        match c {
-            '&' => out.push_piece("&amp;", quoted),
-            '<' => out.push_piece("&lt;", quoted),
-            '>' => out.push_piece("&gt;", quoted),
-            '\'' => out.push_piece("&#39;", quoted),
-            '"' => out.push_piece("&#34;", quoted),
-            c => out.push_char(c, quoted),
-        }
+    match Str::of(&a.at(0)) {
+        Some(text) if text.is_markup => Ok(a.at(0)),
+        _ => cx.run.text(words::escape(printed(cx.run, a, 0)?.as_str())),
     }
-    cx.run.text(out)
 }
 
 fn to_float(run: &Run, value: &Value) -> Result<Option<f64>, Error> {
@@ -342,8 +337,8 @@ fn int(cx: &mut Cx<'_, '_, '_, '_>, a: &Args) -> Result<Value, Error> {
         }
     }
     match (Number::of(&value), to_float(cx.run, &value)?) {
-        (Some(Number::Int(i)), _) => Ok(Value::from(i as i64)),
-        (_, Some(f)) if f.is_finite() => Ok(Value::from(f.trunc() as i64)),
+        (Some(Number::Int(i)), _) => Ok(int_value(i)),
+        (_, Some(f)) if f.is_finite() => Ok(int_value(f.trunc() as i128)),
         _ => Ok(a.get(1, "default").unwrap_or(Value::from(0))),
     }
 }
@@ -460,11 +455,16 @@ fn operation(table: &[(&str, Op)], kind: &str, name: &Value) -> Result<Op, Error
     found.map(|(_, op)| *op).ok_or_else(|| wrong(format!("no {kind} named '{name}'")))
 }
 
+/// What `map`, `select` and their like walk: nothing if the value is false, `none` for one.
+fn walked(cx: &Cx<'_, '_, '_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
+    if value.is_true() { items(cx.run, value) } else { Ok(Vec::new()) }
+}
+
 fn map(cx: &mut Cx<'_, '_, '_, '_>, a: &Args) -> Result<Value, Error> {
     let mut out = Vec::new();
     if let Some(attribute) = a.get(usize::MAX, "attribute") {
         let default = a.get(usize::MAX, "default");
-        for value in items(cx.run, &a.at(0))? {
+        for value in walked(cx, &a.at(0))? {
             let found = by_attribute(cx.run, &value, Some(&attribute))?;
             out.push(match &default {
                 Some(default) if found.is_undefined() => default.clone(),
@@ -474,7 +474,7 @@ fn map(cx: &mut Cx<'_, '_, '_, '_>, a: &Args) -> Result<Value, Error> {
     } else {
         let op = operation(FILTERS, "filter", &a.at(1))?;
         let rest = a.skip(2);
-        for value in items(cx.run, &a.at(0))? {
+        for value in walked(cx, &a.at(0))? {
             let values = std::iter::once(value).chain(rest.values.iter().cloned()).collect();
             out.push(op(cx, &Args { values, named: rest.named.clone() })?);
         }
@@ -497,7 +497,7 @@ fn choose(
     };
     let rest = a.skip(skip + 1);
     let mut out = Vec::new();
-    for value in items(cx.run, &a.at(0))? {
+    for value in walked(cx, &a.at(0))? {
         let subject = by_attribute(cx.run, &value, name.as_ref())?;
         let holds = match op {
             Some(op) => {

@@ -11,7 +11,7 @@ use super::text::{Str, Text};
 use super::value::{
     Dict, Kind, List, Method, Namespace, Number, Run, integer, items, print, type_name, wrong,
 };
-use super::{format, value};
+use super::{format, value, words};
 
 /// What an operation may use beside its arguments.
 pub(crate) struct Cx<'a, 's, 't, 'e> {
@@ -158,7 +158,7 @@ fn unsupported(op: &str, a: &Value, b: &Value) -> Error {
     ))
 }
 
-fn int_value(i: i128) -> Value {
+pub(crate) fn int_value(i: i128) -> Value {
     i64::try_from(i).map_or_else(|_| Value::from(i), Value::from)
 }
 
@@ -181,6 +181,13 @@ fn arithmetic(
 pub(crate) fn add(run: &Run, a: &Value, b: &Value) -> Result<Value, Error> {
     if let (Some(x), Some(y)) = (Str::of(a), Str::of(b)) {
         run.charge(x.s.len() + y.s.len())?;
+        if x.is_markup != y.is_markup {
+            let escaped = words::escape(if x.is_markup { y } else { x });
+            let (x, y) = if x.is_markup { (x, escaped.as_str()) } else { (escaped.as_str(), y) };
+            let mut text = x.to_text();
+            text.push_str(y);
+            return run.text(text);
+        }
         let mut text = x.to_text();
         text.push_str(y);
         return Ok(text.into_value());

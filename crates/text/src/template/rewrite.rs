@@ -266,6 +266,8 @@ fn comparison(op: CompareOpKind) -> &'static str {
 fn expression<'a>(expr: &Expr<'a>) -> Expr<'a> {
     let span = expr.span();
     match expr {
+        // Jinja's `self` gives access to blocks. We have none, so it is there and empty.
+        Expr::Var(e) if e.id == "self" => filter_all("$dict", std::iter::empty(), span),
         Expr::Var(e) => Expr::Var(Spanned::new(ast::Var { id: e.id }, span)),
         Expr::Const(e) => constant(e.value.clone(), span),
         Expr::Slice(e) => {

@@ -12,6 +12,8 @@ use minijinja::value::{Object, ObjectRepr};
 pub(crate) struct Text {
     s: String,
     quoted: Vec<Range<usize>>,
+    /// Went through `safe` or `escape`: what is added to it is escaped. Jinja's `Markup`.
+    is_markup: bool,
 }
 
 /// Borrowed text. A plain template string is one with no quoted range.
@@ -19,13 +21,14 @@ pub(crate) struct Text {
 pub(crate) struct Str<'a> {
     pub(crate) s: &'a str,
     quoted: &'a [Range<usize>],
+    pub(crate) is_markup: bool,
 }
 
 impl Text {
     /// Text that came from outside, every byte of it.
     pub(crate) fn outside(s: String) -> Text {
         let end = s.len();
-        let mut text = Text { s, quoted: Vec::new() };
+        let mut text = Text { s, ..Text::default() };
         if end > 0 {
             text.quote(0..end);
         }
@@ -37,7 +40,7 @@ impl Text {
     }
 
     pub(crate) fn as_str(&self) -> Str<'_> {
-        Str { s: &self.s, quoted: &self.quoted }
+        Str { s: &self.s, quoted: &self.quoted, is_markup: self.is_markup }
     }
 
     pub(crate) fn into_parts(self) -> (String, Vec<Range<usize>>) {
@@ -78,15 +81,29 @@ impl Text {
         }
     }
 
-    /// A template value: a plain string unless some of it is quoted.
+    /// The same text, escaped already or exempt.
+    pub(crate) fn into_markup(self) -> Text {
+        Text { is_markup: true, ..self }
+    }
+
+    /// The same text without that distinction.
+    pub(crate) fn into_plain(self) -> Text {
+        Text { is_markup: false, ..self }
+    }
+
+    /// A template value: a plain string unless there is more to know about it.
     pub(crate) fn into_value(self) -> Value {
-        if self.quoted.is_empty() { Value::from(self.s) } else { Value::from_object(self) }
+        if self.quoted.is_empty() && !self.is_markup {
+            Value::from(self.s)
+        } else {
+            Value::from_object(self)
+        }
     }
 }
 
 impl From<&str> for Text {
     fn from(s: &str) -> Text {
-        Text { s: s.to_owned(), quoted: Vec::new() }
+        Text { s: s.to_owned(), ..Text::default() }
     }
 }
 
@@ -107,7 +124,7 @@ impl Object for Text {
 impl<'a> Str<'a> {
     /// Text that the template wrote.
     pub(crate) fn plain(s: &'a str) -> Str<'a> {
-        Str { s, quoted: &[] }
+        Str { s, quoted: &[], is_markup: false }
     }
 
     /// The text in a value, if it is a string.
@@ -149,7 +166,7 @@ impl<'a> Str<'a> {
 
     /// A part of the text; `range` lies on character boundaries.
     pub(crate) fn slice(self, range: Range<usize>) -> Text {
-        let mut out = Text::default();
+        let mut out = Text { is_markup: self.is_markup, ..Text::default() };
         for (piece, quoted) in self.pieces(range) {
             out.push_piece(piece, quoted);
         }
@@ -157,7 +174,7 @@ impl<'a> Str<'a> {
     }
 
     pub(crate) fn to_text(self) -> Text {
-        Text { s: self.s.to_owned(), quoted: self.quoted.to_vec() }
+        Text { s: self.s.to_owned(), quoted: self.quoted.to_vec(), is_markup: self.is_markup }
     }
 
     /// The part that `part`, a subslice of this text, covers.
@@ -171,7 +188,7 @@ impl<'a> Str<'a> {
         self,
         mut map: impl FnMut(char) -> I,
     ) -> Text {
-        let mut out = Text::default();
+        let mut out = Text { is_markup: self.is_markup, ..Text::default() };
         for (c, quoted) in self.chars() {
             for mapped in map(c) {
                 out.push_char(mapped, quoted);

@@ -369,7 +369,7 @@ pub(crate) fn print(run: &Run, value: &Value) -> Result<Text, Error> {
     match Str::of(value) {
         Some(text) => {
             run.charge(text.s.len())?;
-            Ok(text.to_text())
+            Ok(text.to_text().into_plain())
         }
         None if value.is_undefined() => Ok(Text::default()),
         None => {

@@ -103,6 +103,22 @@ pub(crate) fn lines(s: &str, keep_ends: bool) -> Vec<&str> {
     lines
 }
 
+/// Escapes what HTML gives a meaning to.
+pub(crate) fn escape(s: Str<'_>) -> Text {
+    let mut out = Text::default();
+    for (c, quoted) in s.chars() {
+        match c {
+            '&' => out.push_piece("&amp;", quoted),
+            '<' => out.push_piece("&lt;", quoted),
+            '>' => out.push_piece("&gt;", quoted),
+            '\'' => out.push_piece("&#39;", quoted),
+            '"' => out.push_piece("&#34;", quoted),
+            c => out.push_char(c, quoted),
+        }
+    }
+    out.into_markup()
+}
+
 /// `str.replace`.
 pub(crate) fn replace(
     run: &Run,
