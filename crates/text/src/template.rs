@@ -2,9 +2,9 @@
 //! every byte that did not come from the template. Knows no tokenizer, reads no clock, and lets no
 //! template run, allocate or nest without bound.
 //!
-//! The template language is parsed and run by `minijinja`; [`rewrite`] hands every operation on
+//! The template language is parsed and run by `minijinja`; `rewrite` hands every operation on
 //! values to the modules here. They keep, for each string, which of its bytes are *quoted*: came
-//! from the input and not from the template (the two exceptions are in [`value::bring_in`]).
+//! from the input and not from the template (the two exceptions are in `value::bring_in`).
 //!
 //! Why content can never open a turn: an occurrence of a control token in the rendered text either
 //! consists of template bytes alone, or has a byte that came from the input. Such a byte entered
