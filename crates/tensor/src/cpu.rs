@@ -13,7 +13,7 @@ use half::f16;
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile, quantise};
 use crate::kernel::attend::{self, Span};
-use crate::kernel::float_product::{self, FloatPanel};
+use crate::kernel::float_product::{self, FloatPanel, Rounding};
 use crate::kernel::{element, product};
 use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Pool};
@@ -58,13 +58,47 @@ struct Panels {
 struct Activations {
     by32: Form,
     by256: Form,
-    floats: Vec<Vec<f32>>,
+    floats: FloatForm,
+    halves: FloatForm,
+    bfloats: FloatForm,
 }
 
+/// Activations as bytes: by row, and packed for the panels.
 #[derive(Default)]
 struct Form {
     rows: Quantised,
     tiles: Vec<Tile>,
+}
+
+/// Activations as floats, rounded to the weights' type.
+#[derive(Default)]
+struct FloatForm {
+    rows: Vec<f32>,
+    tiles: Vec<Vec<f32>>,
+}
+
+/// What the weights of a product are multiplied by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Factor {
+    Bytes(Scaling),
+    Floats(Rounding),
+}
+
+impl Activations {
+    fn form(&self, scaling: Scaling) -> &Form {
+        match scaling {
+            Scaling::By32 => &self.by32,
+            Scaling::By256 => &self.by256,
+        }
+    }
+
+    fn floats(&self, rounding: Rounding) -> &FloatForm {
+        match rounding {
+            Rounding::None => &self.floats,
+            Rounding::Half => &self.halves,
+            Rounding::Bf16 => &self.bfloats,
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -126,9 +160,10 @@ impl Cpu {
     }
 
     fn by_rows(&self, x: &Rows, products: &[Product<'_>], activations: &mut Activations) {
-        let Activations { by32, by256, .. } = activations;
-        for (form, scaling) in [(&mut *by32, Scaling::By32), (&mut *by256, Scaling::By256)] {
-            if !products.iter().any(|p| p.scaling() == Some(scaling)) {
+        let wanted = |factor| products.iter().any(|p| p.factor() == factor);
+        let Activations { by32, by256, floats, halves, bfloats } = activations;
+        for (form, scaling) in [(by32, Scaling::By32), (by256, Scaling::By256)] {
+            if !wanted(Factor::Bytes(scaling)) {
                 continue;
             }
             form.rows.reset(x.count(), x.width());
@@ -146,7 +181,15 @@ impl Cpu {
                 );
             }
         }
-        let (by32, by256) = (&by32.rows, &by256.rows);
+        for (form, rounding) in
+            [(floats, Rounding::None), (halves, Rounding::Half), (bfloats, Rounding::Bf16)]
+        {
+            if wanted(Factor::Floats(rounding)) {
+                form.rows.clear();
+                form.rows.extend(x.as_slice().iter().map(|x| rounding.of_float(*x)));
+            }
+        }
+        let activations = &*activations;
         let total: usize = products.iter().map(|p| p.w.rows()).sum();
         let n = x.count();
         // Long enough to be one sequential stream, short enough that a late thread is helped out.
@@ -160,22 +203,15 @@ impl Cpu {
                     let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
                     let out = &mut scratch.out;
                     out.resize(rows.len() * n, 0.0);
-                    match product.scaling() {
-                        Some(scaling) => {
-                            let x = if scaling == Scaling::By32 { by32 } else { by256 };
-                            product::rows(self.isa, w.dtype(), bytes, w.row_bytes(), x, 0, n, out);
+                    let (isa, dtype, row_bytes) = (self.isa, w.dtype(), w.row_bytes());
+                    match product.factor() {
+                        Factor::Bytes(scaling) => {
+                            let x = &activations.form(scaling).rows;
+                            product::rows(isa, dtype, bytes, row_bytes, x, 0, n, out);
                         }
-                        None => {
-                            let x = x.as_slice();
-                            float_product::rows(
-                                self.isa,
-                                w.dtype(),
-                                bytes,
-                                w.row_bytes(),
-                                x,
-                                n,
-                                out,
-                            );
+                        Factor::Floats(rounding) => {
+                            let x = &activations.floats(rounding).rows;
+                            float_product::rows(isa, dtype, bytes, row_bytes, x, n, out);
                         }
                     }
                     for col in 0..n {
@@ -200,39 +236,40 @@ impl Cpu {
             let first = x.count() - left;
             tiles.push(first..first + product::tile_cols(self.isa, left));
         }
-        let wants = |s| products.iter().any(|p| p.scaling() == s);
-        let want = [wants(Some(Scaling::By32)), wants(Some(Scaling::By256)), wants(None)];
-        let Activations { by32, by256, floats } = activations;
-        for (tiles_of, wanted) in [(&mut by32.tiles, want[0]), (&mut by256.tiles, want[1])] {
-            if wanted && tiles_of.len() < tiles.len() {
-                tiles_of.resize_with(tiles.len(), Tile::default);
+        let wanted = |factor| products.iter().any(|p| p.factor() == factor);
+        let Activations { by32, by256, floats, halves, bfloats } = activations;
+        let bytes = [(by32, Scaling::By32), (by256, Scaling::By256)].map(|(form, scaling)| {
+            let wanted = wanted(Factor::Bytes(scaling));
+            if wanted && form.tiles.len() < tiles.len() {
+                form.tiles.resize_with(tiles.len(), Tile::default);
             }
-        }
-        if want[2] && floats.len() < tiles.len() {
-            floats.resize_with(tiles.len(), Vec::default);
-        }
-        let packed32 = Parts::new(&mut by32.tiles);
-        let packed256 = Parts::new(&mut by256.tiles);
-        let packed_floats = Parts::new(floats);
+            (wanted, Parts::new(&mut form.tiles), scaling)
+        });
+        let floats =
+            [(floats, Rounding::None), (halves, Rounding::Half), (bfloats, Rounding::Bf16)].map(
+                |(form, rounding)| {
+                    let wanted = wanted(Factor::Floats(rounding));
+                    if wanted && form.tiles.len() < tiles.len() {
+                        form.tiles.resize_with(tiles.len(), Vec::default);
+                    }
+                    (wanted, Parts::new(&mut form.tiles), rounding)
+                },
+            );
         let chunks = Chunks::new(tiles.len(), 1);
         self.pool.run(&|thread| {
             let mut scratch = lock(&self.scratch[thread]);
             while let Some(range) = chunks.take() {
                 let t = range.start;
                 let x = &x.as_slice()[tiles[t].start * width..tiles[t].end * width];
-                for (wanted, packed, scaling) in
-                    [(want[0], &packed32, Scaling::By32), (want[1], &packed256, Scaling::By256)]
-                {
-                    if wanted {
-                        // SAFETY: `chunks` gives each tile to one thread, once.
-                        let tile = unsafe { packed.part(range.clone()) };
-                        tile[0].pack(self.isa, scaling, x, width, &mut scratch.row);
-                    }
+                for (_, packed, scaling) in bytes.iter().filter(|(wanted, ..)| *wanted) {
+                    // SAFETY: `chunks` gives each tile to one thread, once.
+                    let tile = unsafe { packed.part(range.clone()) };
+                    tile[0].pack(self.isa, *scaling, x, width, &mut scratch.row);
                 }
-                if want[2] {
+                for (_, packed, rounding) in floats.iter().filter(|(wanted, ..)| *wanted) {
                     // SAFETY: as above.
-                    let tile = unsafe { packed_floats.part(range) };
-                    float_product::pack_columns(x, width, &mut tile[0]);
+                    let tile = unsafe { packed.part(range.clone()) };
+                    float_product::pack_columns(x, width, *rounding, &mut tile[0]);
                 }
             }
         });
@@ -268,11 +305,11 @@ impl Cpu {
                 for (g, panel) in panels.iter_mut().enumerate().take(groups) {
                     let rows = group(g);
                     let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
-                    match product.scaling() {
-                        Some(_) => {
+                    match product.factor() {
+                        Factor::Bytes(_) => {
                             panel.bytes.unpack(self.isa, w.dtype(), bytes, w.row_bytes(), width);
                         }
-                        None => {
+                        Factor::Floats(_) => {
                             panel.floats.unpack(w.dtype(), bytes, w.row_bytes(), width, lanes);
                         }
                     }
@@ -280,16 +317,14 @@ impl Cpu {
                 for (t, tile) in tiles.iter().enumerate() {
                     out.resize(tile.len() * lanes, 0.0);
                     for (g, panel) in panels.iter().enumerate().take(groups) {
-                        let tiles = match product.scaling() {
-                            Some(Scaling::By32) => Some(&activations.by32.tiles),
-                            Some(Scaling::By256) => Some(&activations.by256.tiles),
-                            None => None,
-                        };
-                        match tiles {
-                            Some(tiles) => panel.bytes.times(self.isa, w.dtype(), &tiles[t], out),
-                            None => {
-                                let packed = &activations.floats[t];
-                                panel.floats.times(self.isa, packed, tile.len(), out);
+                        match product.factor() {
+                            Factor::Bytes(scaling) => {
+                                let x = &activations.form(scaling).tiles[t];
+                                panel.bytes.times(self.isa, w.dtype(), x, out);
+                            }
+                            Factor::Floats(rounding) => {
+                                let x = &activations.floats(rounding).tiles[t];
+                                panel.floats.times(self.isa, x, tile.len(), out);
                             }
                         }
                         let rows = group(g);
@@ -547,12 +582,12 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// How activations are quantised for these weights; `None` for float weights.
-    fn scaling(&self) -> Option<Scaling> {
+    /// What activations become for these weights.
+    fn factor(&self) -> Factor {
         crate::quant::with_format!(
             self.w.dtype(),
-            F => const { Some(Scaling::of::<F>()) },
-            else None
+            F => const { Factor::Bytes(Scaling::of::<F>()) },
+            else Factor::Floats(Rounding::of(self.w.dtype()))
         )
     }
 }

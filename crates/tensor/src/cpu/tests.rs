@@ -79,8 +79,11 @@ fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
     let mut x = x.clone();
     // What the rounding of a block's sum to a half adds to the sum, by row and block.
     let mut rounding = vec![Vec::new(); x.count()];
-    let scaling = Product { w, y: Parts::new(&mut []), width: 0 }.scaling();
-    if let Some(scaling) = scaling {
+    let factor = Product { w, y: Parts::new(&mut []), width: 0 }.factor();
+    if let Factor::Floats(rounding) = factor {
+        x.as_mut_slice().iter_mut().for_each(|x| *x = rounding.of_float(*x));
+    }
+    if let Factor::Bytes(scaling) = factor {
         for (r, rounding) in rounding.iter_mut().enumerate() {
             let mut q = Quantised::default();
             q.reset(1, x.width());

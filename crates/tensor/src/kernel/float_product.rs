@@ -1,7 +1,8 @@
 //! 16- and 32-bit float weights times float activations.
 //!
-//! The same two ways as `product`: rows for few columns, panels for many. Nothing is rounded but
-//! the sums: a half-precision weight is widened exactly.
+//! The same two ways as `product`: rows for few columns, panels for many. Weights are widened
+//! exactly; activations are first rounded to the type of the weights, as ggml does it and as the
+//! instructions that multiply sixteen-bit floats will want it.
 
 use crate::dtype::DType;
 use crate::isa::Isa;
@@ -67,13 +68,45 @@ impl FloatPanel {
     }
 }
 
-/// Turns rows of `width` into (width, rows).
-pub(crate) fn pack_columns(x: &[f32], width: usize, out: &mut Vec<f32>) {
+/// What activations are rounded to before they meet weights of a float type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// 32-bit weights: nothing.
+    None,
+    /// Half precision; what is too large becomes the largest finite half.
+    Half,
+    /// The upper half of a 32-bit float, to nearest.
+    Bf16,
+}
+
+impl Rounding {
+    pub(crate) fn of(dtype: DType) -> Rounding {
+        match dtype {
+            DType::F16 => Rounding::Half,
+            DType::Bf16 => Rounding::Bf16,
+            _ => Rounding::None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn of_float(self, x: f32) -> f32 {
+        match self {
+            Rounding::None => x,
+            // A clamp would hide what is not a number; this keeps it.
+            Rounding::Half if x.abs() > 65504.0 => 65504f32.copysign(x),
+            Rounding::Half => half::f16::from_f32(x).to_f32(),
+            Rounding::Bf16 => half::bf16::from_f32(x).to_f32(),
+        }
+    }
+}
+
+/// Turns rows of `width` into (width, rows), rounded.
+pub(crate) fn pack_columns(x: &[f32], width: usize, rounding: Rounding, out: &mut Vec<f32>) {
     let n = x.len() / width;
     out.resize(x.len(), 0.0);
     for (j, x) in x.chunks_exact(width).enumerate() {
         for (to, from) in out.chunks_exact_mut(n).zip(x) {
-            to[j] = *from;
+            to[j] = rounding.of_float(*from);
         }
     }
 }
