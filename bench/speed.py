@@ -62,9 +62,9 @@ def main():
             ours, default, filed = ([r[i][key] for r in rounds] for i in range(3))
             better = default if statistics.median(default) >= statistics.median(filed) else filed
             ratios = sorted(o / b for o, b in zip(ours, better))
-            probes = [r[0].get("probes") or [{}] for r in rounds]
-            read = statistics.median(p[0].get("read_gb_per_s", 0) for p in probes)
-            int8 = statistics.median(p[0].get("int8_gmac_per_s", 0) for p in probes)
+            probes = [r[0][f"{test}_probes"][0] for r in rounds]
+            read = statistics.median(p["read_gb_per_s"] for p in probes)
+            int8 = statistics.median(p["int8_gmac_per_s"] for p in probes)
             print(f"| {pathlib.Path(model).stem} | {test} {args.p if test == 'prompt' else args.n} | {statistics.median(ours):.1f} tok/s | "
                   f"{statistics.median(default):.1f} / {statistics.median(filed):.1f} | {statistics.median(ratios):.2f} "
                   f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | read {read:.0f} GB/s, int8 {int8:.0f} GMAC/s |", flush=True)

@@ -10,8 +10,9 @@ use crate::error::EngineError;
 
 impl Engine {
     /// Renders a chat with the model's template. `input` is what templates expect: `messages`, and
-    /// where wanted `tools` and any other variable. Where they are absent, the generation prompt
-    /// is asked for and the texts of the first and last token are given.
+    /// where wanted `tools` and any other variable. The generation prompt is asked for unless
+    /// `add_generation_prompt` says otherwise. The texts of special tokens (`bos_token` and the
+    /// like) are the model's own, whatever the input says: templates trust them.
     ///
     /// # Errors
     /// No tokenizer, no template, or a template that fails on this input.
@@ -27,8 +28,9 @@ impl Engine {
         let mut input = input.clone();
         if let Some(map) = input.as_object_mut() {
             map.entry("add_generation_prompt").or_insert(true.into());
-            map.entry("bos_token").or_insert_with(|| piece(tokenizer.bos()));
-            map.entry("eos_token").or_insert_with(|| piece(tokenizer.eos()));
+            map.retain(|key, _| !key.ends_with("_token"));
+            map.insert("bos_token".into(), piece(tokenizer.bos()));
+            map.insert("eos_token".into(), piece(tokenizer.eos()));
         }
         let control: Vec<&str> = self.control_pieces().iter().map(String::as_str).collect();
         Ok(self.template()?.render_prompt(&input, now, &control)?)

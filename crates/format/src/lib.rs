@@ -26,7 +26,7 @@
 //! | [`error`] | everything that can be wrong, and where |
 //! | [`metadata`] | keys and typed values |
 //! | [`model_file`] | tensors with names, over the file's bytes |
-//! | [`gguf`], [`write`] | GGUF in and out |
+//! | [`gguf`], [`mod@write`] | GGUF in and out |
 //! | [`safetensors`], [`hf`] | Hugging Face's files, given GGUF's names |
 //! | [`hparams`] | the numbers that a model is built from, checked |
 //! | [`sniff`] | what a file is, by content |

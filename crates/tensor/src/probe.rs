@@ -56,7 +56,11 @@ vectors! {
                 sums[i] = v::add(v::load(&eight[i]), sums[i]);
             }
         }
-        sums.into_iter().map(|sum| v::sum(sum)).sum()
+        let mut total = 0.0;
+        for sum in sums {
+            total += v::sum(sum);
+        }
+        total
     }
 
     pub(super) fn multiply(lines: &[i8], quads: &[[i8; 4]], rounds: usize) -> u64 {

@@ -1,6 +1,6 @@
 //! Text to tokens and back: tokenizers, chat templates, grammars.
 //!
-//! Start with [`Tokenizer`](tokenizer::Tokenizer), which is made from what a model file says about
+//! Start with [`Tokenizer`], which is made from what a model file says about
 //! its vocabulary ([`VocabSpec`](vocab::VocabSpec)). A [`Template`](template) turns a
 //! conversation into a [`Prompt`]: text, and which of its bytes a user or a tool wrote. Those never
 //! become marks of the conversation, whatever they spell. A [`Grammar`](grammar) says which tokens
@@ -9,13 +9,13 @@
 //! This crate has no powers: it reads no files, has no clock and starts no threads, and whatever it
 //! is given, it answers with a value or a typed error.
 
-pub mod vocab;
-pub mod tokenizer;
 pub mod decode;
-pub mod prompt;
-pub mod template;
 pub mod grammar;
 pub mod limits;
+pub mod prompt;
+pub mod template;
+pub mod tokenizer;
+pub mod vocab;
 
 mod alphabet;
 mod bpe;

@@ -17,8 +17,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let tokens = arguments.tokens("tokens");
     let file = arguments.path("every");
     let want = if file.is_some() { Want::All } else { Want::Last };
-    let logits =
-        progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, want))?;
+    let logits = progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, want))?;
     match file {
         // A text of 512 tokens is a hundred million numbers: no place for decimal digits.
         Some(file) => {

@@ -148,11 +148,14 @@ vectors! {
             unseen.fill(0.0);
         }
         let dim = span.head_dim;
+        // Behind the last token a page holds whatever was there: zero times that may be no number.
+        let seen = limits.iter().copied().max().unwrap_or(0);
         let whole = dim - dim % v::LANES;
         for at in (0..whole).step_by(v::LANES) {
             let mut acc = [v::zero(); N];
             for (p, page) in span.values.iter().enumerate() {
-                for (t, row) in page.chunks_exact(dim).enumerate() {
+                let tokens_here = seen.saturating_sub(p * PAGE);
+                for (t, row) in page.chunks_exact(dim).enumerate().take(tokens_here) {
                     let Some(row) = row[at..].first_chunk::<{ v::LANES }>() else { continue };
                     let row = v::load_half(row);
                     for j in 0..N {
@@ -172,7 +175,7 @@ vectors! {
             for (d, out) in out.iter_mut().enumerate().skip(whole) {
                 *out = 0.0;
                 for (p, page) in span.values.iter().enumerate() {
-                    for t in 0..PAGE {
+                    for t in 0..PAGE.min(seen.saturating_sub(p * PAGE)) {
                         *out += scores[j * tokens + p * PAGE + t] * page[t * dim + d].to_f32();
                     }
                 }
