@@ -146,6 +146,23 @@ impl TokenizerEnv for Env {
     }
 }
 
+/// Lets an answer hold a blank, or a line break and an indentation, where JSON allows any amount:
+/// a model that is unsure may otherwise write blanks until its context is full, which every
+/// schema would allow and no reader could use.
+fn bounded_blanks(schema: serde_json::Value) -> serde_json::Value {
+    let settings = serde_json::json!({ "whitespace_pattern": r"[ ]?|\n[ ]{0,16}" });
+    match schema {
+        serde_json::Value::Object(mut map) => {
+            // What a schema says for itself under this name was refused before.
+            map.insert("x-guidance".into(), settings);
+            map.into()
+        }
+        // `true` allows every value, as an empty object does.
+        serde_json::Value::Bool(true) => serde_json::json!({ "x-guidance": settings }),
+        other => other,
+    }
+}
+
 impl GrammarCompiler {
     /// Prepares a vocabulary. For a large one this takes a noticeable fraction of a second.
     pub fn new(tokenizer: &Arc<Tokenizer>) -> Result<GrammarCompiler, GrammarError> {
@@ -182,7 +199,7 @@ impl GrammarCompiler {
     pub fn compile(&self, spec: &GrammarSpec) -> Result<Grammar, GrammarError> {
         let grammar = match spec {
             GrammarSpec::JsonSchema(schema) => {
-                TopLevelGrammar::from_json_schema(check::schema(schema)?)
+                TopLevelGrammar::from_json_schema(bounded_blanks(check::schema(schema)?))
             }
             GrammarSpec::Regex(pattern) => {
                 check::regex(pattern)?;
