@@ -325,7 +325,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                scored, so\nthat every scored token has at least half a window before it.",
         flags: &[
             &MODEL_NEEDED,
-            &Flag { required: true, ..TEXT_FILE },
+            &TEXT_FILE,
             &Flag {
                 default: Some("512"),
                 ..flag("ctx", Value::Count { min: 8, max: TOKENS_MAX }, "Tokens a window")

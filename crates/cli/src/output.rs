@@ -49,37 +49,46 @@ impl Answer {
             for c in text.chars() {
                 let harmless = matches!(c, '\n' | '\t') || !c.is_control();
                 if harmless {
-                    write!(self.out, "{c}")?
+                    write!(self.out, "{c}").map_err(lost)?
                 } else {
-                    write!(self.out, "{}", c.escape_unicode())?
+                    write!(self.out, "{}", c.escape_unicode()).map_err(lost)?
                 }
             }
         } else {
-            self.out.write_all(text.as_bytes())?;
+            self.out.write_all(text.as_bytes()).map_err(lost)?;
         }
-        Ok(self.out.flush()?)
+        self.out.flush().map_err(lost)
     }
 
     /// Writes text exactly as it is.
     pub(crate) fn exact(&mut self, text: &str) -> Result<(), Failure> {
-        self.out.write_all(text.as_bytes())?;
-        Ok(self.out.flush()?)
+        self.out.write_all(text.as_bytes()).map_err(lost)?;
+        self.out.flush().map_err(lost)
     }
 
     /// Writes one line.
     pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
-        writeln!(self.out, "{line}")?;
-        Ok(self.out.flush()?)
+        writeln!(self.out, "{line}").map_err(lost)?;
+        self.out.flush().map_err(lost)
     }
 
     /// Writes one line of a long listing; [`Answer::done`] flushes.
     pub(crate) fn row(&mut self, line: impl Display) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{line}")?)
+        writeln!(self.out, "{line}").map_err(lost)
     }
 
     /// Ends a listing.
     pub(crate) fn done(&mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
+        self.out.flush().map_err(lost)
+    }
+}
+
+/// What it means that standard output took no more.
+fn lost(error: io::Error) -> Failure {
+    let failure = Failure::from(error);
+    match failure.kind {
+        Kind::Failed => failure.at("standard output"),
+        _ => failure,
     }
 }
 

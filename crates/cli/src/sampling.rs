@@ -1,7 +1,10 @@
 //! How an answer is generated, read from the flags.
 
+use std::path::Path;
+
 use ondine_engine::{GenerateOptions, Sampling};
 use ondine_text::grammar::{Grammar, GrammarSpec};
+use ondine_text::vocab::TokenId;
 
 use crate::failure::Failure;
 use crate::flags::Arguments;
@@ -45,6 +48,12 @@ impl Wishes {
         self.grammar = grammar;
     }
 
+    /// Whether an answer of these tokens may end here: nothing that was asked for is missing.
+    pub(crate) fn is_whole(&self, tokens: &[TokenId]) -> bool {
+        let Some(mut matcher) = self.grammar.as_ref().map(Grammar::matcher) else { return true };
+        tokens.iter().all(|token| matcher.commit(*token).is_ok()) && matcher.is_complete()
+    }
+
     /// The options of one generation. Each turn of a conversation draws from its own seed, so that
     /// the same question asked twice is not bound to the same answer.
     pub(crate) fn options(&self, turn: u64) -> GenerateOptions {
@@ -58,12 +67,14 @@ impl Wishes {
     }
 }
 
-/// The grammar that the flags name, if any.
-pub(crate) fn grammar(arguments: &Arguments<'_>) -> Result<Option<GrammarSpec>, Failure> {
+/// The grammar that the flags name, if any, with the file it stands in.
+pub(crate) fn grammar<'a>(
+    arguments: &Arguments<'a>,
+) -> Result<Option<(&'a Path, GrammarSpec)>, Failure> {
     match (arguments.path("schema"), arguments.path("grammar")) {
         (None, None) => Ok(None),
-        (Some(path), None) => Ok(Some(GrammarSpec::JsonSchema(input::text(path)?))),
-        (None, Some(path)) => Ok(Some(GrammarSpec::Lark(input::text(path)?))),
+        (Some(path), None) => Ok(Some((path, GrammarSpec::JsonSchema(input::text(path)?)))),
+        (None, Some(path)) => Ok(Some((path, GrammarSpec::Lark(input::text(path)?)))),
         (Some(_), Some(_)) => Err(Failure::usage("--schema and --grammar exclude one another")),
     }
 }

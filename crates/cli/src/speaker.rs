@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::interrupt::Watch;
+use crate::output;
 use crate::progress::Progress;
 use crate::sampling::Wishes;
 
@@ -40,9 +41,18 @@ pub(crate) struct Spoken {
     pub(crate) timings: Timings,
     /// Whether Ctrl-C cut it short.
     pub(crate) interrupted: bool,
+    /// Why it is shorter than what was asked for, where a person may not see that it is.
+    pub(crate) cut: Option<String>,
 }
 
 impl Spoken {
+    /// Says that the answer is cut, where it is. For when the answer has been printed.
+    pub(crate) fn tell_cut(&self) {
+        if let Some(cut) = &self.cut {
+            output::note(cut);
+        }
+    }
+
     /// The object that `--json` prints.
     pub(crate) fn json(&self) -> Value {
         let Timings { load_s, prompt_s, decode_s, ttft_s } = self.timings;
@@ -123,13 +133,25 @@ impl Speaker {
             }
         }
         let ended_s = begun.elapsed().as_secs_f64();
-        let finish = match generation.finish() {
+        let reason = generation.finish();
+        let cut = match reason {
+            Some(FinishReason::Context) => {
+                let context = self.session.context();
+                Some(format!("stopped: the context of {context} tokens is full"))
+            }
+            Some(FinishReason::Length) if !self.wishes.is_whole(&tokens) => {
+                Some("the answer was cut before it was complete; raise --max-tokens".to_string())
+            }
+            _ => None,
+        };
+        let finish = match reason {
             Some(FinishReason::Length | FinishReason::Context) | None => "length",
             Some(_) => "stop",
         };
         let ttft_s = first_s.unwrap_or(ended_s);
         let timings = Timings { load_s: self.load_s, prompt_s, decode_s: ended_s - ttft_s, ttft_s };
-        Ok(Spoken { text, tokens, finish, prompt_tokens: prompt.len(), timings, interrupted })
+        let prompt_tokens = prompt.len();
+        Ok(Spoken { text, tokens, finish, prompt_tokens, timings, interrupted, cut })
     }
 
     /// Brings the session to the prompt. A long one goes in pieces of the model's own size, so that

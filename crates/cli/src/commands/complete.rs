@@ -28,5 +28,11 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     if spoken.interrupted {
         return Err(Failure::interrupt());
     }
-    if json { answer.line(spoken.json()) } else { answer.line("") }
+    if json {
+        answer.line(spoken.json())?
+    } else {
+        answer.line("")?
+    }
+    spoken.tell_cut();
+    Ok(())
 }

@@ -13,8 +13,13 @@ use crate::{input, model};
 
 /// Measures a text.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
-    let text_path = arguments.path_needed("file")?;
-    let text = input::text(text_path)?;
+    let (place, text) = match arguments.path("file") {
+        Some(path) => (path.display().to_string(), input::text(path)?),
+        None => {
+            let text = input::piped("there is no text: give --file or a pipe")?;
+            ("standard input".to_string(), text)
+        }
+    };
     let path = arguments.path_needed("model")?;
     let engine = model::open(path)?.engine(model::engine_options(arguments))?;
     let window = arguments.count_or("ctx", 512);
@@ -26,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let windows = tokens.len() / window;
     if windows == 0 {
         let message = format!("has {} tokens, fewer than one window of {window}", tokens.len());
-        return Err(Failure::new(message).at(text_path.display()).hint("lower --ctx"));
+        return Err(Failure::new(message).at(place).hint("lower --ctx"));
     }
     let mut session =
         engine.session(SessionOptions { context: Some(window), ..SessionOptions::default() })?;

@@ -13,6 +13,9 @@ use crate::flags::Arguments;
 use crate::output::Answer;
 use crate::{input, model};
 
+/// What is wrong with a prompt of nothing, be it typed, piped or a line of a batch.
+const EMPTY: &str = "the prompt is empty";
+
 /// Whoever answers prompts.
 trait Answerer: Partner {
     /// One answer, printed as it comes.
@@ -42,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         (None, None) => input::piped("there is no prompt: type one or give a pipe")?,
     };
     if batch.is_none() && !talk && prompt.trim().is_empty() {
-        return Err(Failure::usage("the prompt is empty"));
+        return Err(Failure::usage(EMPTY).hint("`ondine run \"wake me at 7\"`, or pipe text in"));
     }
 
     let mut answerer = answerer(arguments)?;
@@ -72,7 +75,11 @@ fn answer_lines(answerer: &mut dyn Answerer, file: &Path) -> Result<(), Failure>
     let mut failed = 0;
     let mut answer = Answer::new();
     for prompt in prompts.lines() {
-        let object = match answerer.json(prompt) {
+        let answered = match prompt.trim() {
+            "" => Err(Failure::new(EMPTY)),
+            _ => answerer.json(prompt),
+        };
+        let object = match answered {
             Ok(object) => object,
             Err(failure) if failure.kind == Kind::Interrupt => return Err(failure),
             Err(failure) => {

@@ -161,6 +161,47 @@ fn a_schema_holds_every_answer() {
 }
 
 #[test]
+fn a_cut_is_told() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let grammar = folder.file("answer.lark", "start: \"yes yes\" | \"no no no\"");
+    let cut = "the answer was cut before it was complete; raise --max-tokens\n";
+    let full = "stopped: the context of 64 tokens is full\n";
+    let long = ["--max-tokens", "100"];
+    let rows: &[(&[&str], &str)] = &[
+        (&["--max-tokens", "3"], ""),
+        (&["--ctx", "64", long[0], long[1]], full),
+        (&["--grammar", &grammar, "--max-tokens", "3"], cut),
+        (&["--grammar", &grammar, long[0], long[1]], ""),
+    ];
+    for (rest, expected) in rows {
+        for form in [&[][..], &["--json"]] {
+            let arguments = [&["run", "-m", &model, "--temp", "0", "hi"], *rest, form].concat();
+            let ran = ondine(&arguments);
+            assert_eq!((ran.code, ran.err.as_str()), (0, *expected), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_line_of_a_batch_is_an_error_for_every_model() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let prompts = folder.file("prompts.txt", "hello\n\n  \nhello\n");
+    for model in [model.as_str(), "droplet"] {
+        let ran = ondine(&run(model, &["--batch", &prompts, "--json"]));
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        let objects: Vec<Value> =
+            ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(objects.len(), 4);
+        for object in &objects[1..3] {
+            assert_eq!(object, &serde_json::json!({ "error": "the prompt is empty" }));
+        }
+        assert!(objects[3]["text"].is_string());
+    }
+}
+
+#[test]
 fn gaps_are_filled() {
     let folder = Folder::new();
     let model = tiny_model(&folder);

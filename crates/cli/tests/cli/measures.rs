@@ -1,6 +1,8 @@
 //! `ondine inspect`, `logits`, `perplexity` and `bench`: what they print and in which form.
 
-use crate::support::{CONTEXT, FOLDER_VOCAB, Folder, model_folder, ondine, shared, tiny_model};
+use crate::support::{
+    CONTEXT, FOLDER_VOCAB, Folder, model_folder, ondine, ondine_with, shared, tiny_model,
+};
 
 #[test]
 fn inspect_tells_people_and_programs() {
@@ -84,6 +86,11 @@ fn perplexity_has_an_error() {
     assert_eq!(object["ctx"], 64);
     let line = ondine(&arguments).ok();
     assert_eq!(line, format!("{ppl:.4} ± {error:.4}\n"));
+    let text = std::fs::read_to_string(&text).unwrap();
+    let piped = ondine_with(&text, &["perplexity", "-m", &stories, "--ctx", "64"]).ok();
+    assert_eq!(piped, line);
+    let complaint = ondine(&["perplexity", "-m", &stories]).fails(1);
+    assert!(complaint.contains("standard input: has 0 tokens"), "{complaint}");
 }
 
 #[test]

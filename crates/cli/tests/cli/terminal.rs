@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, tiny_model};
+use crate::support::{Folder, plain_model, tiny_model};
 
 /// Longer than anything here takes on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,6 +105,25 @@ fn a_conversation_outlives_ctrl_c_and_ends_with_ctrl_d() {
     terminal.press(CTRL_C);
     terminal.wait(before, "prompt after a cleared line", |shown| {
         shown.rsplit("half a li").next().is_some_and(|rest| rest.contains("> "))
+    });
+    terminal.press(CTRL_D);
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_conversation_says_what_it_cannot_do() {
+    let folder = Folder::new();
+    let model = plain_model(&folder);
+    let Some(mut terminal) = Terminal::start(&format!("run -m {model} --max-tokens 4")) else {
+        return;
+    };
+    terminal.wait(0, "word of the template", |shown| {
+        shown.contains("this model has no chat template: each line is continued by itself")
+            && shown.contains("> ")
+    });
+    terminal.press(b"/exit\r");
+    terminal.wait(0, "answer to a command", |shown| {
+        shown.contains("/new is the only command; Ctrl-D leaves")
     });
     terminal.press(CTRL_D);
     assert_eq!(terminal.end(), 0);

@@ -1,5 +1,7 @@
 //! Wrong usage ends with 2 and says what would be right; help is an answer.
 
+#[cfg(target_os = "linux")]
+use crate::support::command;
 use crate::support::{Folder, ondine, ondine_with, tiny_model};
 
 #[test]
@@ -23,7 +25,7 @@ fn wrong_usage_ends_with_two() {
         &["template", "--template", "f"],
         &["logits", "-m", "f"],
         &["logits", "-m", "f", "--tokens", "1,,2"],
-        &["perplexity", "-m", "f"],
+        &["perplexity", "--file", "f"],
         &["bench"],
         &["complete"],
         &["completions", "cmd"],
@@ -36,7 +38,9 @@ fn wrong_usage_ends_with_two() {
 
 #[test]
 fn an_empty_pipe_is_no_prompt() {
-    assert!(ondine(&["run"]).fails(2).contains("the prompt is empty"));
+    let complaint = ondine(&["run"]).fails(2);
+    assert!(complaint.contains("the prompt is empty"));
+    assert!(complaint.contains("hint: `ondine run \"wake me at 7\"`, or pipe text in"));
     assert!(ondine_with("\n", &["run"]).fails(2).contains("the prompt is empty"));
 }
 
@@ -74,6 +78,10 @@ fn a_failure_ends_with_one_and_a_hint() {
         assert!(complaint.starts_with("error: "), "{arguments:?}: {complaint}");
         assert!(complaint.contains("\nhint: "), "{arguments:?}: {complaint}");
     }
+    for (row, file) in [(&rows[3], "bad.lark: "), (&rows[4], "bad.json: ")] {
+        let complaint = ondine(row).fails(1);
+        assert!(complaint.contains(file), "{complaint}");
+    }
     let complaint = ondine(rows[0]).fails(1);
     assert!(complaint.contains("/no/such/file") && complaint.contains("hint: "), "{complaint}");
 }
@@ -87,4 +95,14 @@ fn completions_are_scripts() {
         assert!(script.contains(sign), "{shell}");
         assert!(script.contains("repeat-penalty"), "{shell}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_named() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command(&["completions", "bash"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.starts_with("error: standard output: "), "{complaint}");
 }

@@ -79,6 +79,7 @@ impl Answerer for Caller {
             prompt_tokens: reply.prompt_tokens,
             timings,
             interrupted: false,
+            cut: None,
         };
         let mut object = spoken.json();
         object["call"] = json!({

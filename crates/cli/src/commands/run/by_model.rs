@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Zoned;
-use ondine_engine::Engine;
+use ondine_engine::{Engine, EngineError};
 use ondine_text::Prompt;
 use ondine_text::vocab::TokenId;
 use serde_json::{Value, json};
@@ -66,7 +66,13 @@ impl Talker {
         let messages: Vec<Value> =
             system.iter().map(|text| json!({ "role": "system", "content": text })).collect();
         let mut wishes = Wishes::read(arguments);
-        wishes.constrain(grammar.as_ref().map(|spec| engine.grammar(spec)).transpose()?);
+        if let Some((path, spec)) = &grammar {
+            let compiled = engine.grammar(spec).map_err(|error| match error {
+                EngineError::Grammar(_) => Failure::from(error).at(path.display()),
+                other => Failure::from(other),
+            })?;
+            wishes.constrain(Some(compiled));
+        }
         let speaker = Speaker::new(&engine, arguments.count("ctx"), wishes, load_s)?;
         Ok(Talker { engine, speaker, manner, preface: messages.len(), messages })
     }
@@ -113,16 +119,23 @@ impl Answerer for Talker {
         let mut answer = Answer::new();
         let spoken = self.turn(prompt, |text| answer.piece(text))?;
         answer.line("")?;
+        spoken.tell_cut();
         if spoken.interrupted { Err(Failure::interrupt()) } else { Ok(()) }
     }
 
     fn json(&mut self, prompt: &str) -> Result<Value, Failure> {
         let spoken = self.turn(prompt, |_| Ok(()))?;
+        spoken.tell_cut();
         if spoken.interrupted { Err(Failure::interrupt()) } else { Ok(spoken.json()) }
     }
 }
 
 impl Partner for Talker {
+    fn manners(&self) -> Option<&'static str> {
+        let alone = "this model has no chat template: each line is continued by itself";
+        (self.manner == Manner::Text).then_some(alone)
+    }
+
     fn answer(&mut self, line: &str) -> Result<(), Failure> {
         self.print(line)
     }
