@@ -5,8 +5,8 @@
 
 Prints a Markdown row a model: positions with the same top token, mean KL divergence (llama.cpp's distribution
 against ours), and the largest difference of logits over their spread (largest less smallest). Beside it the
-same figures of llama.cpp against itself with its weights laid out the other way (`repack` off): what two
-settings of one program differ by. Needs llama-cpp-python and numpy (see peer.py).
+same figures of llama.cpp against itself, with its weights laid out the other way (`repack` off) and with the
+same text evaluated token by token: what two ways through one program differ by. Needs llama-cpp-python and numpy (see peer.py).
 """
 import argparse
 import json
@@ -50,8 +50,8 @@ def main():
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    print("| model | same top token | KL divergence | largest difference / spread | llama.cpp against itself |")
-    print("|---|---|---|---|---|")
+    print("| model | same top token | KL divergence | largest difference / spread | llama.cpp, as filed | llama.cpp, token by token |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         ids, theirs, other, ours = (f"{folder}/{name}" for name in ("ids", "theirs", "other", "ours"))
         for model in args.models:
@@ -64,9 +64,9 @@ def main():
                             "--threads", str(args.threads)], check=True)
             c = np.fromfile(ours, "<f4").reshape(a.shape)
             same, kl, worst = compare(a, c)
-            same0, kl0, worst0 = compare(a, b)
+            itself = [compare(a, x) for x in (b, peer(model, ids, other, args.threads, "--singly"))]
             print(f"| {pathlib.Path(model).stem} | {same:.2%} of {len(tokens)} | {kl:.2e} | {worst:.2e} | "
-                  f"{same0:.2%}, {kl0:.2e}, {worst0:.2e} |", flush=True)
+                  + " | ".join(f"{s:.2%}, {k:.1e}, {w:.1e}" for s, k, w in itself) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -92,13 +92,21 @@ def main():
     parser.add_argument("-p", type=int, default=256)
     parser.add_argument("-n", type=int, default=32)
     parser.add_argument("-t", type=int, default=2)
-    parser.add_argument("--no-repack", action="store_true")
+    parser.add_argument("--no-repack", action="store_true", help="weights stay as they are filed")
+    parser.add_argument("--singly", action="store_true", help="logits: evaluate token by token, not as one prompt")
     args = parser.parse_args()
     if args.verb == "logits":
         tokens = json.load(open(args.tokens))
         peer = Peer(args.model, args.t, len(tokens) + 8, not args.no_repack)
-        peer.decode(tokens, 0, every=True)
-        np.stack([peer.logits(i) for i in range(len(tokens))]).astype("<f4").tofile(args.out)
+        if args.singly:
+            rows = []
+            for position, token in enumerate(tokens):
+                peer.decode([token], position)
+                rows.append(peer.logits(-1))
+        else:
+            peer.decode(tokens, 0, every=True)
+            rows = [peer.logits(i) for i in range(len(tokens))]
+        np.stack(rows).astype("<f4").tofile(args.out)
         print(json.dumps({"positions": len(tokens), "vocab": peer.vocab}))
     elif args.verb == "bench":
         peer = Peer(args.model, args.t, args.p + args.n + 8, not args.no_repack)

@@ -73,11 +73,14 @@ class Wire:
     def prompt(self, text):
         return [self.user] + self.encode(text) + [self.call]
 
-    def answer(self, fn, args):
+    def answer(self, fn, args, text=""):
+        """Ids of a call. A value that follows a blank in `text` keeps the blank: a word after a blank is another token
+        than the word alone, and so the answer repeats the very tokens of the request."""
         ids = [self.fn[fn]]
         for param in self.functions[fn]:
             if param in args:
-                ids += [self.arg[param]] + self.encode(args[param])
+                value = args[param]
+                ids += [self.arg[param]] + self.encode(" " + value if f" {value}" in text else value)
         return ids + [self.end]
 
     def parse(self, ids):

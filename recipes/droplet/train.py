@@ -163,7 +163,7 @@ class Rows:
 
     def request(self, row):
         prompt = self.wire.prompt(row["text"])[:200]
-        answer = self.wire.answer(row["fn"], row["args"] if row["full"] else {})
+        answer = self.wire.answer(row["fn"], row["args"] if row["full"] else {}, row["text"])
         if not row["full"]:
             answer = answer[:1]
         ids = prompt + answer
