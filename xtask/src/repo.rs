@@ -54,13 +54,16 @@ pub(crate) struct RustFile {
     pub(crate) source: Source,
 }
 
+/// The folder of the repository this program was built in.
+pub(crate) fn root() -> PathBuf {
+    // The manifest's folder is one below the root, always: it is where this crate lies.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
 impl Repo {
     /// Reads the repository this program was built in.
     pub(crate) fn read() -> io::Result<Repo> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .ok_or_else(|| io::Error::other("xtask has no parent folder"))?
-            .to_path_buf();
+        let root = root();
         let mut texts = Vec::new();
         for path in listed(&root)? {
             if let Some(content) = text_of(&root.join(&path))? {
