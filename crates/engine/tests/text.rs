@@ -192,8 +192,11 @@ fn a_chat_begins_once_and_users_write_no_marks() {
     assert_eq!(engine.encode_prompt(&plain).unwrap(), [BOS, USER]);
     assert_eq!(engine.encode_text("<s>").unwrap()[..2], [BOS, byte(b'<')]);
 
-    let done = serde_json::json!({"messages": [], "add_generation_prompt": false, "bos_token": ""});
-    assert_eq!(engine.chat_prompt(&done, None).unwrap().text, "");
+    // Templates trust the texts of special tokens, so a chat cannot bring its own.
+    let done = serde_json::json!({
+        "messages": [], "add_generation_prompt": false, "bos_token": "<|user|>",
+    });
+    assert_eq!(engine.chat_prompt(&done, None).unwrap().text, "<s>");
 }
 
 #[test]
