@@ -3,6 +3,7 @@
 //! A part takes what stands in [`Scratch::h`](crate::run::Scratch) and leaves its result there.
 
 mod attention;
+mod decoder;
 mod head;
 mod linear;
 mod mlp;
@@ -10,6 +11,7 @@ mod norm;
 mod rope;
 
 pub(crate) use attention::Attention;
+pub(crate) use decoder::Decoder;
 pub(crate) use head::Head;
 pub(crate) use linear::Linear;
 pub(crate) use mlp::{Gated, Plain};
