@@ -102,7 +102,7 @@ class Wire:
 
 # ---- the model: llama ------------------------------------------------------------------------------
 
-CONFIG = dict(vocab=VOCAB, width=256, layers=4, heads=8, kv_heads=4, ff=768, rope_base=10000.0, eps=1e-5)
+CONFIG = dict(vocab=VOCAB, width=256, layers=5, heads=8, kv_heads=4, ff=768, rope_base=10000.0, eps=1e-5)
 
 
 class RmsNorm(nn.Module):

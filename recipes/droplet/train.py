@@ -34,7 +34,7 @@ LAST_PHASE = 0.7
 # learnt as copying and not as a list of known values.
 OPEN = {"text", "item", "list", "label", "person", "song", "artist", "album", "playlist", "event", "app", "subject", "name",
         "topic", "title", "author", "place", "destination", "station", "address"}
-SCRAMBLE = 0.3
+SCRAMBLE = 0.4
 FUNCTION_WEIGHT, PROMPT_WEIGHT, PROMPT_SHARE = 4.0, 0.15, 0.2
 
 
@@ -102,11 +102,11 @@ class Rows:
         def run_of_hanzi(rng):
             piece = rng.choice(chinese)
             start = rng.randrange(len(piece) - 1)
-            return piece[start:start + rng.randrange(2, 8)]
+            return piece[start:start + rng.choice((2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 10, 12))]
 
         def run_of_words(rng):
-            start = rng.randrange(len(english) - 5)
-            return " ".join(english[start:start + rng.choice((1, 1, 2, 2, 3, 4, 5))])
+            start = rng.randrange(len(english) - 8)
+            return " ".join(english[start:start + rng.choice((1, 1, 1, 2, 2, 3, 4, 5, 6, 8))])
 
         self.words = {"zh": run_of_hanzi, "en": run_of_words}
         teacher = args.work / "teacher.npz"
@@ -256,6 +256,48 @@ class Loss:
         return total, hard.detach().sum().item() / max(1, len(hard)), (rest / w[~place].sum().clamp(min=1e-6)).item()
 
 
+class Muon:
+    """Momentum whose step is brought near the closest orthogonal matrix by a few Newton-Schulz products, for the matrices
+    of the layers (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon). Every process orthogonalises a share."""
+
+    def __init__(self, matrices, rank, workers, momentum=0.95, decay=0.05):
+        self.matrices, self.rank, self.workers = matrices, rank, workers
+        self.momentum, self.decay = momentum, decay
+        self.buffers = [torch.zeros_like(p) for p in matrices]
+        # Matrices of one shape are worked on together.
+        shapes = sorted({tuple(p.shape) for p in matrices}, reverse=True)
+        self.groups = [[i for i, p in enumerate(matrices) if tuple(p.shape) == shape] for shape in shapes]
+
+    @staticmethod
+    def orthogonal(x):
+        tall = x.shape[-2] > x.shape[-1]
+        x = x.mT if tall else x
+        x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
+        a, b, c = 3.4445, -4.7750, 2.0315
+        for _ in range(5):
+            square = x @ x.mT
+            x = a * x + (b * square + c * (square @ square)) @ x
+        return (x.mT if tall else x).float()
+
+    @torch.no_grad()
+    def step(self, lr):
+        torch._foreach_lerp_(self.buffers, [p.grad for p in self.matrices], 1 - self.momentum)
+        updates = [torch.zeros_like(p) for p in self.matrices]
+        for group in self.groups:
+            mine = group[self.rank::self.workers]
+            if mine:
+                # Nesterov's look ahead.
+                ahead = [torch.lerp(self.matrices[i].grad, self.buffers[i], self.momentum) for i in mine]
+                for i, update in zip(mine, self.orthogonal(torch.stack(ahead))):
+                    updates[i] = update * max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+        if self.workers > 1:
+            flat = torch.cat([u.flatten() for u in updates])
+            dist.all_reduce(flat)
+            updates = [f.view_as(u) for f, u in zip(flat.split([u.numel() for u in updates]), updates)]
+        torch._foreach_mul_(self.matrices, 1 - lr * self.decay)
+        torch._foreach_add_(self.matrices, updates, alpha=-lr)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, default=DATA)
@@ -263,8 +305,9 @@ def main():
     parser.add_argument("--name", default="droplet")
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--tokens", type=int, default=2048, help="ids a batch")
-    parser.add_argument("--lr", type=float, default=2.5e-3)
+    parser.add_argument("--tokens", type=int, default=3072, help="ids a batch")
+    parser.add_argument("--lr", type=float, default=2.5e-3, help="of AdamW: embedding and norms")
+    parser.add_argument("--matrix-lr", type=float, default=0.02, help="of Muon: the layers' matrices")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, gradients averaged every step")
     parser.add_argument("--report", type=float, default=180, help="seconds between lines of log")
@@ -296,9 +339,10 @@ def train(rank, args):
     average.load_state_dict(model.state_dict())
     if rank == 0:
         print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {wire.tokenizer.get_vocab_size()} tokens", flush=True)
-    matrices = [p for p in model.parameters() if p.dim() == 2]
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith("embed")]
     vectors = [p for p in model.parameters() if p.dim() < 2]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.08}, {"params": vectors, "weight_decay": 0.0}],
+    muon = Muon(matrices, rank, args.workers)
+    optimizer = torch.optim.AdamW([{"params": [model.embed.weight], "weight_decay": 0.08}, {"params": vectors, "weight_decay": 0.0}],
                                   lr=args.lr, betas=(0.9, 0.98), fused=True)
     step, spent = 0, 0.0
     checkpoint = args.work / f"{args.name}.pt"
@@ -307,6 +351,7 @@ def train(rank, args):
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
+        muon.buffers = state["muon"]
         step, spent = state["step"], state["spent"]
         rng.seed((args.seed + step) * 100 + rank)
         if rank == 0:
@@ -335,7 +380,7 @@ def train(rank, args):
         print(line, file=log, flush=True)
 
     def save():
-        torch.save({"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(),
+        torch.save({"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "muon": muon.buffers,
                     "step": step, "spent": time.time() - started, "config": CONFIG}, str(checkpoint) + ".new")
         os.replace(str(checkpoint) + ".new", checkpoint)
 
@@ -343,13 +388,14 @@ def train(rank, args):
         if done >= 1:
             break
         warm = min(1.0, (step + 1) / 120)
-        lr = args.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        lr = args.lr * scale
         for group in optimizer.param_groups:
             group["lr"] = lr
         model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.f32):
             loss, fn_loss, rest = loss_of(model, ids, weights, teachers)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         done = max(step / args.steps, (time.time() - started) / 60 / args.minutes)
         if args.workers > 1:
@@ -362,6 +408,7 @@ def train(rank, args):
                 g.copy_(part.view_as(g))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        muon.step(args.matrix_lr * scale)
         step += 1
         decay = min(0.998, (1 + step) / (20 + step))
         with torch.no_grad():

@@ -24,7 +24,8 @@ struct Terminal {
 impl Terminal {
     /// Starts the binary on a terminal, or says why it cannot.
     fn start(arguments: &str) -> Option<Terminal> {
-        let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_ondine"));
+        // `exec`, so that no shell stays between: one that hears a Ctrl-C too may end with 130 by itself.
+        let command = format!("exec {} {arguments}", env!("CARGO_BIN_EXE_ondine"));
         let started = Command::new("script")
             .args(["-qefc", &command, "/dev/null"])
             .env("TERM", "xterm")
