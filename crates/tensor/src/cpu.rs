@@ -11,10 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use half::f16;
 
 use crate::isa::Isa;
-use crate::kernel::activation::{Quantised, Scaling, Tile, quantise};
+use crate::kernel::activation::{Quantised, Scaling, Tile};
 use crate::kernel::attend::{self, Span};
+use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
-use crate::kernel::{element, product};
+use crate::kernel::{element, panel, rows};
 use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Pool};
 use crate::rows::Rows;
@@ -22,8 +23,10 @@ use crate::rows::Rows;
 /// Tokens in a page of keys and values.
 pub const PAGE: usize = attend::PAGE;
 
-/// Up to this many rows of activations, weights are read row by row; beyond, in panels.
-const ROW_PATH: usize = product::ROW_COLS;
+/// Up to this many rows of activations, quantised weights are read row by row; beyond, in panels.
+const FEW: usize = 16;
+/// The same of float weights.
+const FEW_FOR_FLOATS: usize = 4;
 
 /// Below this many floats a second thread costs more than it brings.
 const WORTH_SPLITTING: usize = 1 << 14;
@@ -49,7 +52,7 @@ struct Scratch {
 
 #[derive(Default)]
 struct Panels {
-    bytes: product::Panel,
+    bytes: panel::Panel,
     floats: FloatPanel,
 }
 
@@ -66,7 +69,7 @@ struct Activations {
 /// Activations as bytes: by row, and packed for the panels.
 #[derive(Default)]
 struct Form {
-    rows: Quantised,
+    columns: Columns,
     tiles: Vec<Tile>,
 }
 
@@ -152,7 +155,8 @@ impl Cpu {
             .map(|(w, y)| Product { w, width: y.width(), y: Parts::new(y.as_mut_slice()) })
             .collect();
         let mut activations = lock(&self.activations);
-        if x.count() <= ROW_PATH {
+        let floats = outputs.iter().any(|p| matches!(p.factor(), Factor::Floats(_)));
+        if x.count() <= if floats { FEW_FOR_FLOATS } else { FEW } {
             self.by_rows(x, &outputs, &mut activations);
         } else {
             self.by_panels(x, &outputs, &mut activations);
@@ -166,20 +170,8 @@ impl Cpu {
             if !wanted(Factor::Bytes(scaling)) {
                 continue;
             }
-            form.rows.reset(x.count(), x.width());
-            let (w, b) = (x.width(), x.width() / 32);
-            for i in 0..x.count() {
-                let Quantised { q, scale, sum, weighted, .. } = &mut form.rows;
-                quantise(
-                    self.isa,
-                    scaling,
-                    x.row(i),
-                    &mut q[i * w..(i + 1) * w],
-                    &mut scale[i * b..(i + 1) * b],
-                    &mut sum[i * b..(i + 1) * b],
-                    &mut weighted[i * 2 * b..(i + 1) * 2 * b],
-                );
-            }
+            let together = rows::most_columns(self.isa);
+            form.columns.pack(self.isa, scaling, x.as_slice(), x.width(), together);
         }
         for (form, rounding) in
             [(floats, Rounding::None), (halves, Rounding::Half), (bfloats, Rounding::Bf16)]
@@ -206,8 +198,8 @@ impl Cpu {
                     let (isa, dtype, row_bytes) = (self.isa, w.dtype(), w.row_bytes());
                     match product.factor() {
                         Factor::Bytes(scaling) => {
-                            let x = &activations.form(scaling).rows;
-                            product::rows(isa, dtype, bytes, row_bytes, x, 0, n, out);
+                            let x = &activations.form(scaling).columns;
+                            rows::rows(isa, dtype, bytes, row_bytes, x, out);
                         }
                         Factor::Floats(rounding) => {
                             let x = &activations.floats(rounding).rows;
@@ -234,7 +226,7 @@ impl Cpu {
             Some(x.count() - tiles.last().map_or(0, |t| t.end)).filter(|&n| n > 0)
         {
             let first = x.count() - left;
-            tiles.push(first..first + product::tile_cols(self.isa, left));
+            tiles.push(first..first + panel::tile_cols(self.isa, left));
         }
         let wanted = |factor| products.iter().any(|p| p.factor() == factor);
         let Activations { by32, by256, floats, halves, bfloats } = activations;
@@ -277,7 +269,7 @@ impl Cpu {
 
         // A unit is a few panels of rows: small enough that they stay in the second-level cache
         // while all tiles pass by, large enough that a tile is read from memory seldom.
-        let lanes = product::lanes(self.isa);
+        let lanes = panel::lanes(self.isa);
         let total: usize = products.iter().map(|p| p.w.rows()).sum();
         let panels = (total / (lanes * self.threads() * 8)).clamp(1, 4);
         let units: Vec<(&Product<'_>, Range<usize>)> = products
@@ -474,7 +466,7 @@ impl Cpu {
         for head in 0..kv.kv_heads {
             let mut first = 0;
             while first < columns {
-                let n = product::tile_cols(self.isa, (columns - first).min(share));
+                let n = panel::tile_cols(self.isa, (columns - first).min(share));
                 units.push((head, first..first + n));
                 first += n;
             }

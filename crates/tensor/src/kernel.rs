@@ -3,7 +3,9 @@
 //! | file | what it computes |
 //! |---|---|
 //! | `activation` | activations as bytes with scales, by row and in packed tiles |
-//! | `product` | quantised weights times quantised activations |
+//! | `columns` | a few columns of such bytes, laid out for `rows` |
+//! | `rows` | quantised weights times a few columns of quantised activations |
+//! | `panel` | the same for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
 //! | `attend` | causal attention over pages of half-precision keys and values |
 //! | `element` | norms, gates, softmax, rotary positions |
@@ -12,6 +14,8 @@
 
 pub(crate) mod activation;
 pub(crate) mod attend;
+pub(crate) mod columns;
 pub(crate) mod element;
 pub(crate) mod float_product;
-pub(crate) mod product;
+pub(crate) mod panel;
+pub(crate) mod rows;

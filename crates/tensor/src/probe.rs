@@ -5,7 +5,7 @@
 
 use crate::cpu::Cpu;
 use crate::isa::Isa;
-use crate::kernel::product;
+use crate::kernel::panel;
 use crate::simd::{on, vectors};
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -39,7 +39,7 @@ impl ReadProbe {
 pub fn int8_probe(cpu: &Cpu, rounds: usize) -> u64 {
     let total = Mutex::new(0u64);
     cpu.pool().run(&|_| {
-        let line = vec![3i8; 4 * product::lanes(cpu.isa()) * 16];
+        let line = vec![3i8; 4 * panel::lanes(cpu.isa()) * 16];
         let quads = vec![[1i8, -2, 3, -4]; 16 * 12];
         let done = on!(cpu.isa(), multiply(&line, &quads, rounds));
         *total.lock().unwrap_or_else(|e| e.into_inner()) += done;

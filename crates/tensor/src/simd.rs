@@ -17,8 +17,13 @@
 //! | `load_half load_bf16 store_half` | LANES 16-bit floats |
 //! | `isplat to_f32` | integers |
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
-//! | `Sums start dot32 dot32_nibbles` | partial sums of 32 products of bytes; `start(n)` holds `8 n` in all |
-//! | `Acc acc scaled scaled_halves total` | partial sums as floats, scaled by one factor or by one for each half of the 32 |
+//! | `lines` | strips of LANES rows of unpacked weights, turned into panel lines (without the bias on `scalar`, `avx2`, `neon`: theirs is zero) |
+//! | `GROUPS` | groups of 32 weights that a step of the row kernels takes |
+//! | `weights q4_0 q8_0` | a step of 32 GROUPS weights made ready: from signed bytes, or from stored blocks with their scales |
+//! | `factors factors_of_halves` | scales of a step's groups, or of its sixteens, spread over the lanes |
+//! | `arrange` | a step of activations as `dot` wants it: in which order, and with which bias |
+//! | `dot` | a step of weights times a step of arranged activations: integers, each lane of one group of 16 |
+//! | `acc accumulate total` | float sums of such products, scaled; `total` folds two of them |
 //! | `round_to_i8` | nearest integers (ties to even) of floats already scaled into -127..=127 |
 
 pub(crate) mod scalar;

@@ -4,6 +4,7 @@
 use super::*;
 use crate::bytes::Bytes;
 use crate::dtype::DType;
+use crate::kernel::activation::quantise;
 
 struct Random(u64);
 

@@ -7,6 +7,7 @@
 //! the largest.
 
 use crate::isa::Isa;
+use crate::kernel::panel;
 use crate::quant::Format;
 use crate::simd::{on, vectors};
 
@@ -51,25 +52,6 @@ impl Quantised {
         self.sum.resize(count * width / 32, 0);
         self.weighted.resize(count * width / 16, 0.0);
     }
-
-    pub(crate) fn row(&self, i: usize) -> QuantisedRow<'_> {
-        let (w, b) = (self.width, self.width / 32);
-        QuantisedRow {
-            q: &self.q[i * w..(i + 1) * w],
-            scale: &self.scale[i * b..(i + 1) * b],
-            sum: &self.sum[i * b..(i + 1) * b],
-            weighted: &self.weighted[i * 2 * b..(i + 1) * 2 * b],
-        }
-    }
-}
-
-/// One row of [`Quantised`].
-#[derive(Clone, Copy)]
-pub(crate) struct QuantisedRow<'a> {
-    pub(crate) q: &'a [i8],
-    pub(crate) scale: &'a [f32],
-    pub(crate) sum: &'a [i32],
-    pub(crate) weighted: &'a [f32],
 }
 
 /// Quantises one row into the four slices of a row of [`Quantised`].
@@ -167,10 +149,15 @@ pub(crate) struct Tile {
     pub(crate) q: Vec<i8>,
     /// (width / 32, count)
     pub(crate) scale: Vec<f32>,
-    /// (width / 16, count): the sum of the integers of each 16.
-    pub(crate) sum: Vec<i32>,
-    /// (width / 16, count): scale times that sum.
-    pub(crate) weighted: Vec<f32>,
+    /// (width / 16, count): what the sums of products of each 16 begin with, which is the sum of
+    /// the integers times minus the panels' bias.
+    pub(crate) start16: Vec<i32>,
+    /// (width / 32, count): the same of each 32.
+    pub(crate) start32: Vec<i32>,
+    /// (width / 16, count): scale times the sum of the integers of each 16.
+    pub(crate) sums16: Vec<f32>,
+    /// (width / 32, count): the same of each 32.
+    pub(crate) sums32: Vec<f32>,
 }
 
 impl Tile {
@@ -187,9 +174,12 @@ impl Tile {
         self.count = count;
         self.q.resize(width * count, 0);
         self.scale.resize(width / 32 * count, 0.0);
-        self.sum.resize(width / 16 * count, 0);
-        self.weighted.resize(width / 16 * count, 0.0);
+        self.start16.resize(width / 16 * count, 0);
+        self.start32.resize(width / 32 * count, 0);
+        self.sums16.resize(width / 16 * count, 0.0);
+        self.sums32.resize(width / 32 * count, 0.0);
         row.reset(1, width);
+        let bias = panel::bias(isa);
         for (j, x) in x.chunks_exact(width).enumerate() {
             let Quantised { q, scale, sum, weighted, .. } = row;
             quantise(isa, scaling, x, q, scale, sum, weighted);
@@ -201,11 +191,16 @@ impl Tile {
             for (k, &scale) in scale.iter().enumerate() {
                 self.scale[k * count + j] = scale;
             }
-            for (k, &weighted) in weighted.iter().enumerate() {
-                self.weighted[k * count + j] = weighted;
+            for (k, [low, high]) in weighted.as_chunks::<2>().0.iter().enumerate() {
+                self.sums16[2 * k * count + j] = *low;
+                self.sums16[(2 * k + 1) * count + j] = *high;
+                self.sums32[k * count + j] = low + high;
             }
-            for (k, part) in q.as_chunks::<16>().0.iter().enumerate() {
-                self.sum[k * count + j] = part.iter().map(|&q| i32::from(q)).sum();
+            for (k, (part, sum)) in q.as_chunks::<32>().0.iter().zip(&*sum).enumerate() {
+                let low: i32 = part[..16].iter().map(|&q| i32::from(q)).sum();
+                self.start16[2 * k * count + j] = -bias * low;
+                self.start16[(2 * k + 1) * count + j] = -bias * (sum - low);
+                self.start32[k * count + j] = -bias * sum;
             }
         }
     }

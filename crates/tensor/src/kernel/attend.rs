@@ -28,7 +28,7 @@ pub(crate) struct Span<'a> {
 /// Attends for `limits.len()` columns; column `j` sees the first `limits[j]` tokens.
 ///
 /// `q` is (head_dim, columns), already scaled; `out` is (columns, head_dim). `scores` is scratch.
-/// The number of columns is one that `product::tile_cols` gives.
+/// The number of columns is one that `panel::tile_cols` gives.
 pub(crate) fn attend(
     isa: Isa,
     q: &[f32],

@@ -5,14 +5,20 @@
 use half::f16;
 use std::arch::x86_64::*;
 
+use crate::quant::{MAX_BLOCK, half_at};
+
 pub(crate) const LANES: usize = 8;
 pub(crate) const COLS: usize = 4;
 pub(crate) const BIAS: i32 = 0;
 
 pub(crate) type F32 = __m256;
 pub(crate) type I32 = __m256i;
+pub(crate) type Weights = Line;
 pub(crate) type Sums = __m256i;
+pub(crate) type Factors = __m256;
 pub(crate) type Acc = __m256;
+
+pub(crate) const GROUPS: usize = 1;
 
 /// A panel line and its absolute values: `vpmaddubsw` wants an unsigned left factor, so the
 /// weights give their sign to the activations. |-128| is 128 as an unsigned byte, so no weight is
@@ -167,23 +173,44 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn start(n: i32) -> Sums {
-    _mm256_set1_epi32(n)
+pub(crate) fn weights(q: &[i8; 32 * GROUPS]) -> Weights {
+    line(q)
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn dot32(sums: Sums, w: &[i8; 32], x: &[i8; 32]) -> Sums {
-    let w = bytes(w);
-    _mm256_add_epi32(sums, products(_mm256_abs_epi8(w), _mm256_sign_epi8(bytes(x), w)))
-}
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn dot32_nibbles(sums: Sums, w: &[u8; 16], x: &[i8; 32]) -> Sums {
-    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
-    let raw = unsafe { _mm_loadu_si128(w.as_ptr().cast()) };
+pub(crate) fn q4_0(block: &[u8; 18 * GROUPS]) -> (Weights, Factors) {
+    // SAFETY: the array is 18 readable bytes, of which the load takes the last 16.
+    let raw = unsafe { _mm_loadu_si128(block.as_ptr().add(2).cast()) };
     let both = _mm256_set_m128i(_mm_srli_epi16::<4>(raw), raw);
-    let w = _mm256_and_si256(both, _mm256_set1_epi8(15));
-    _mm256_add_epi32(sums, products(w, bytes(x)))
+    let nibbles = _mm256_and_si256(both, _mm256_set1_epi8(15));
+    let signed = _mm256_sub_epi8(nibbles, _mm256_set1_epi8(8));
+    (Line { signed, size: _mm256_abs_epi8(signed) }, factors(&[half_at(block, 0)]))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn q8_0(block: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
+    let (_, q) = block.split_last_chunk::<32>().expect("the scale is two bytes");
+    (line(bytemuck::cast_ref(q)), factors(&[half_at(block, 0)]))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
+    splat(scales[0])
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn factors_of_halves(scales: &[f32; 2 * GROUPS]) -> Factors {
+    _mm256_set_m128(_mm_set1_ps(scales[1]), _mm_set1_ps(scales[0]))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn arrange(x: &[i8; 32 * GROUPS], out: &mut [u8; 32 * GROUPS]) {
+    *out = bytemuck::cast(*x);
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot(w: Weights, x: &[u8; 32 * GROUPS]) -> Sums {
+    products(w.size, _mm256_sign_epi8(bytes(bytemuck::cast_ref(x)), w.signed))
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -192,19 +219,41 @@ pub(crate) fn acc() -> Acc {
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn scaled(acc: Acc, sums: Sums, scale: f32) -> Acc {
-    _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(scale), acc)
+pub(crate) fn accumulate(acc: Acc, sums: Sums, w: Factors, x: &[f32; GROUPS]) -> Acc {
+    _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_mul_ps(w, splat(x[0])), acc)
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn scaled_halves(acc: Acc, sums: Sums, low: f32, high: f32) -> Acc {
-    let scale = _mm256_set_m128(_mm_set1_ps(high), _mm_set1_ps(low));
-    _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), scale, acc)
+pub(crate) fn total(a: Acc, b: Acc) -> f32 {
+    sum(_mm256_add_ps(a, b))
 }
+/// Eight rows of eight quads, turned in three rounds of shuffles.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn total(a: Acc) -> f32 {
-    sum(a)
+pub(crate) fn lines(
+    rows: &[[i8; MAX_BLOCK]; LANES],
+    at: usize,
+    out: &mut [[i8; 4 * LANES]; LANES],
+) {
+    let a: [_; 8] =
+        std::array::from_fn(|r| bytes(rows[r][at..at + 32].try_into().expect("a strip of 32")));
+    let b: [_; 8] = std::array::from_fn(|i| {
+        let (x, y) = (a[i / 2 * 2], a[i / 2 * 2 + 1]);
+        if i % 2 == 0 { _mm256_unpacklo_epi32(x, y) } else { _mm256_unpackhi_epi32(x, y) }
+    });
+    let c: [_; 8] = std::array::from_fn(|i| {
+        let (four, quad) = (i / 4 * 4, i % 4);
+        let (x, y) = (b[four + quad / 2], b[four + quad / 2 + 2]);
+        if quad % 2 == 0 { _mm256_unpacklo_epi64(x, y) } else { _mm256_unpackhi_epi64(x, y) }
+    });
+    for q in 0..4 {
+        let low = _mm256_permute2x128_si256::<0x20>(c[q], c[4 + q]);
+        let high = _mm256_permute2x128_si256::<0x31>(c[q], c[4 + q]);
+        for (k, line) in [(q, low), (4 + q, high)] {
+            // SAFETY: the array is 32 writable bytes and the store asks for no alignment.
+            unsafe { _mm256_storeu_si256(out[k].as_mut_ptr().cast(), line) }
+        }
+    }
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

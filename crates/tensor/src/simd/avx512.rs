@@ -2,12 +2,15 @@
 //!
 //! `vpdpbusd` multiplies unsigned by signed bytes. Panels therefore hold each weight plus
 //! [`BIAS`], and the accumulators start at `-BIAS` times the sum of the activations, which takes
-//! the bias out again at no cost. Products of single groups use 256 bits: a group is 32 weights.
+//! the bias out again at no cost. The row kernels do it the other way round, so that it is paid by
+//! weight and not by column: there the activations are stored with the bias.
 //!
 //! Every function needs the features it enables; the only unsafe code is the loads and stores.
 
 use half::f16;
 use std::arch::x86_64::*;
+
+use crate::quant::MAX_BLOCK;
 
 pub(crate) const LANES: usize = 16;
 pub(crate) const COLS: usize = 12;
@@ -16,8 +19,47 @@ pub(crate) const BIAS: i32 = 128;
 pub(crate) type F32 = __m512;
 pub(crate) type I32 = __m512i;
 pub(crate) type Line = __m512i;
-pub(crate) type Sums = __m256i;
-pub(crate) type Acc = __m256;
+pub(crate) type Sums = __m512i;
+pub(crate) type Factors = __m512;
+pub(crate) type Acc = __m512;
+
+pub(crate) const GROUPS: usize = 2;
+
+/// A step's weights, signed, and -128 times the sum of each lane's four: what takes the bias of
+/// the activations out again. It is paid once for all columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights {
+    q: __m512i,
+    start: __m512i,
+}
+
+/// Where the two groups' scales lie, alternating; the upper half is not used.
+const fn scales(second: i16) -> [i16; 32] {
+    let mut at = [0; 32];
+    let mut lane = 0;
+    while lane < 16 {
+        at[lane] = if lane % 2 == 0 { 0 } else { second };
+        lane += 1;
+    }
+    at
+}
+
+/// In a step the quads of the two groups alternate, so that a pair of scales, broadcast, meets
+/// its lanes. Where 16-bit words of each lane come from: `first` and `second` are the words where
+/// the groups' bytes begin, `high` is added for the second eight lanes.
+const fn alternate(first: i16, second: i16, high: i16) -> [i16; 32] {
+    let mut at = [0; 32];
+    let mut lane = 0;
+    while lane < 16 {
+        let group = if lane % 2 == 0 { first } else { second };
+        let quad = (lane / 2 % 4) as i16;
+        let from = group + 2 * quad + if lane < 8 { 0 } else { high };
+        at[2 * lane] = from;
+        at[2 * lane + 1] = from + 1;
+        lane += 1;
+    }
+    at
+}
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
@@ -130,12 +172,6 @@ pub(crate) fn to_f32(x: I32) -> F32 {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-fn bytes(x: &[i8; 32]) -> __m256i {
-    // SAFETY: the array is 32 readable bytes and the load asks for no alignment.
-    unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
-}
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
     // SAFETY: the array is 64 readable bytes and the load asks for no alignment.
     unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
@@ -148,47 +184,152 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn start(n: i32) -> Sums {
-    _mm256_set1_epi32(n)
-}
-/// The weights give their sign to the activations, as in `avx2.rs`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn dot32(sums: Sums, w: &[i8; 32], x: &[i8; 32]) -> Sums {
-    let w = bytes(w);
-    _mm256_dpbusd_epi32(sums, _mm256_abs_epi8(w), _mm256_sign_epi8(bytes(x), w))
+fn words(at: &[i16; 32]) -> __m512i {
+    // SAFETY: the array is 64 readable bytes and the load asks for no alignment.
+    unsafe { _mm512_loadu_si512(at.as_ptr().cast()) }
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn dot32_nibbles(sums: Sums, w: &[u8; 16], x: &[i8; 32]) -> Sums {
+fn ready(q: __m512i) -> Weights {
+    let zero = _mm512_setzero_si512();
+    let sums = _mm512_dpbusd_epi32(zero, _mm512_set1_epi8(-128), q);
+    Weights { q, start: _mm512_sub_epi32(zero, sums) }
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn weights(q: &[i8; 32 * GROUPS]) -> Weights {
+    const AT: [i16; 32] = alternate(0, 16, 8);
+    ready(_mm512_permutexvar_epi16(words(&AT), line(q)))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn q4_0(blocks: &[u8; 18 * GROUPS]) -> (Weights, Factors) {
+    // The low nibbles are the first four quads of a group, the high ones the last four.
+    const AT: [i16; 32] = alternate(1, 10, 0);
+    const SCALES: [i16; 32] = scales(9);
+    // Two plain loads: a masked one of 36 bytes costs some twenty cycles on Zen 5.
+    // SAFETY: the array is 36 readable bytes, of which the loads take 0..32 and 32..36.
+    let raw = unsafe {
+        let rest = _mm_loadu_si32(blocks.as_ptr().add(32).cast());
+        let most = _mm256_loadu_si256(blocks.as_ptr().cast());
+        _mm512_inserti32x4::<2>(_mm512_castsi256_si512(most), rest)
+    };
+    let both = _mm512_permutexvar_epi16(words(&AT), raw);
+    let shift = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4);
+    let nibbles = _mm512_and_si512(_mm512_srlv_epi32(both, shift), _mm512_set1_epi8(15));
+    let scales = _mm512_castsi512_si256(_mm512_permutexvar_epi16(words(&SCALES), raw));
+    // -128 (n - 8) four times, in one instruction since nibbles are not negative.
+    let bias = _mm512_set1_epi8(-128);
+    let start = _mm512_dpbusd_epi32(_mm512_set1_epi32(4 * 8 * 128), nibbles, bias);
+    let q = _mm512_sub_epi8(nibbles, _mm512_set1_epi8(8));
+    (Weights { q, start }, _mm512_cvtph_ps(scales))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn q8_0(blocks: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
+    // Words 32 and up are of the second load, which begins two words later.
+    const AT: [i16; 32] = alternate(1, 32 + 16, 8);
+    const SCALES: [i16; 32] = scales(17);
+    // SAFETY: the array is 68 readable bytes, of which the two loads take 0..64 and 4..68.
+    let (first, second) = unsafe {
+        let first = _mm512_loadu_si512(blocks.as_ptr().cast());
+        (first, _mm512_loadu_si512(blocks.as_ptr().add(4).cast()))
+    };
+    let q = _mm512_permutex2var_epi16(first, words(&AT), second);
+    let scales = _mm512_castsi512_si256(_mm512_permutexvar_epi16(words(&SCALES), first));
+    (ready(q), _mm512_cvtph_ps(scales))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
+    _mm512_castpd_ps(_mm512_set1_pd(bytemuck::cast(*scales)))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn factors_of_halves(scales: &[f32; 2 * GROUPS]) -> Factors {
     // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
-    let raw = unsafe { _mm_loadu_si128(w.as_ptr().cast()) };
-    let both = _mm256_set_m128i(_mm_srli_epi16::<4>(raw), raw);
-    let w = _mm256_and_si256(both, _mm256_set1_epi8(15));
-    _mm256_dpbusd_epi32(sums, w, bytes(x))
+    let all = _mm512_broadcast_f32x4(unsafe { _mm_loadu_ps(scales.as_ptr()) });
+    let lanes = _mm512_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2, 1, 3, 1, 3, 1, 3, 1, 3);
+    _mm512_permutexvar_ps(lanes, all)
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn arrange(x: &[i8; 32 * GROUPS], out: &mut [u8; 32 * GROUPS]) {
+    const AT: [i16; 32] = alternate(0, 16, 8);
+    let x = _mm512_xor_si512(line(x), _mm512_set1_epi8(-128));
+    // SAFETY: the array is 64 writable bytes and the store asks for no alignment.
+    unsafe {
+        _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_permutexvar_epi16(words(&AT), x));
+    }
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn dot(w: Weights, x: &[u8; 32 * GROUPS]) -> Sums {
+    // SAFETY: the array is 64 readable bytes and the load asks for no alignment.
+    let x = unsafe { _mm512_loadu_si512(x.as_ptr().cast()) };
+    _mm512_dpbusd_epi32(w.start, x, w.q)
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn acc() -> Acc {
-    _mm256_setzero_ps()
+    _mm512_setzero_ps()
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn scaled(acc: Acc, sums: Sums, scale: f32) -> Acc {
-    _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(scale), acc)
+pub(crate) fn accumulate(acc: Acc, sums: Sums, w: Factors, x: &[f32; GROUPS]) -> Acc {
+    _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_mul_ps(w, factors(x)), acc)
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn scaled_halves(acc: Acc, sums: Sums, low: f32, high: f32) -> Acc {
-    let scale = _mm256_set_m128(_mm_set1_ps(high), _mm_set1_ps(low));
-    _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), scale, acc)
+pub(crate) fn total(a: Acc, b: Acc) -> f32 {
+    _mm512_reduce_add_ps(_mm512_add_ps(a, b))
 }
+/// Sixteen rows of sixteen quads, turned in four rounds of shuffles.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn total(a: Acc) -> f32 {
-    let s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
-    let s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)))
+pub(crate) fn lines(
+    rows: &[[i8; MAX_BLOCK]; LANES],
+    at: usize,
+    out: &mut [[i8; 4 * LANES]; LANES],
+) {
+    let bias = _mm512_set1_epi8(-128);
+    let a: [_; 16] = std::array::from_fn(|r| {
+        let row: &[i8; 64] = rows[r][at..at + 64].try_into().expect("a strip of 64");
+        _mm512_xor_si512(line(row), bias)
+    });
+    // Pairs of rows by quads, fours of rows by pairs of quads ...
+    let b: [_; 16] = std::array::from_fn(|i| {
+        let (x, y) = (a[i / 2 * 2], a[i / 2 * 2 + 1]);
+        if i % 2 == 0 { _mm512_unpacklo_epi32(x, y) } else { _mm512_unpackhi_epi32(x, y) }
+    });
+    let c: [_; 16] = std::array::from_fn(|i| {
+        let (four, quad) = (i / 4 * 4, i % 4);
+        let (x, y) = (b[four + quad / 2], b[four + quad / 2 + 2]);
+        if quad % 2 == 0 { _mm512_unpacklo_epi64(x, y) } else { _mm512_unpackhi_epi64(x, y) }
+    });
+    // ... then the 128-bit pieces: c[4 f + q] holds quads q, 4 + q, 8 + q, 12 + q of rows 4 f ..
+    for q in 0..4 {
+        let (low, high) = (
+            [
+                _mm512_shuffle_i32x4::<0x88>(c[q], c[4 + q]),
+                _mm512_shuffle_i32x4::<0x88>(c[8 + q], c[12 + q]),
+            ],
+            [
+                _mm512_shuffle_i32x4::<0xdd>(c[q], c[4 + q]),
+                _mm512_shuffle_i32x4::<0xdd>(c[8 + q], c[12 + q]),
+            ],
+        );
+        let turned = [
+            (q, _mm512_shuffle_i32x4::<0x88>(low[0], low[1])),
+            (8 + q, _mm512_shuffle_i32x4::<0xdd>(low[0], low[1])),
+            (4 + q, _mm512_shuffle_i32x4::<0x88>(high[0], high[1])),
+            (12 + q, _mm512_shuffle_i32x4::<0xdd>(high[0], high[1])),
+        ];
+        for (k, line) in turned {
+            // SAFETY: the array is 64 writable bytes and the store asks for no alignment.
+            unsafe { _mm512_storeu_si512(out[k].as_mut_ptr().cast(), line) }
+        }
+    }
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]

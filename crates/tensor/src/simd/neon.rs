@@ -11,6 +11,8 @@ use half::f16;
 use std::arch::aarch64::*;
 use std::arch::asm;
 
+use crate::quant::{MAX_BLOCK, half_at};
+
 pub(crate) const LANES: usize = 4;
 pub(crate) const COLS: usize = 8;
 pub(crate) const BIAS: i32 = 0;
@@ -19,6 +21,22 @@ pub(crate) type F32 = float32x4_t;
 pub(crate) type I32 = int32x4_t;
 pub(crate) type Line = int8x16_t;
 pub(crate) type Acc = float32x4_t;
+
+pub(crate) const GROUPS: usize = 1;
+
+/// The first and the last sixteen weights of a step.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights {
+    low: int8x16_t,
+    high: int8x16_t,
+}
+
+/// What the first and the last sixteen are scaled by.
+#[derive(Clone, Copy)]
+pub(crate) struct Factors {
+    low: float32x4_t,
+    high: float32x4_t,
+}
 
 /// Partial sums of the first and of the last sixteen products.
 #[derive(Clone, Copy)]
@@ -167,30 +185,52 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn start(n: i32) -> Sums {
-    Sums { low: isplat(n), high: isplat(n) }
-}
-#[inline]
-#[target_feature(enable = "neon,dotprod")]
 fn bytes(x: &[i8; 32]) -> (int8x16_t, int8x16_t) {
     let (halves, _) = x.as_chunks::<16>();
     (line(&halves[0]), line(&halves[1]))
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn dot32(sums: Sums, w: &[i8; 32], x: &[i8; 32]) -> Sums {
-    let ((w0, w1), (x0, x1)) = (bytes(w), bytes(x));
-    Sums { low: sdot(sums.low, w0, x0), high: sdot(sums.high, w1, x1) }
+pub(crate) fn weights(q: &[i8; 32 * GROUPS]) -> Weights {
+    let (low, high) = bytes(q);
+    Weights { low, high }
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn dot32_nibbles(sums: Sums, w: &[u8; 16], x: &[i8; 32]) -> Sums {
-    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
-    let raw = unsafe { vld1q_u8(w.as_ptr()) };
-    let low = vreinterpretq_s8_u8(vandq_u8(raw, vdupq_n_u8(15)));
-    let high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(raw));
-    let (x0, x1) = bytes(x);
-    Sums { low: sdot(sums.low, low, x0), high: sdot(sums.high, high, x1) }
+pub(crate) fn q4_0(block: &[u8; 18 * GROUPS]) -> (Weights, Factors) {
+    // SAFETY: the array is 18 readable bytes, of which the load takes the last 16.
+    let raw = unsafe { vld1q_u8(block.as_ptr().add(2)) };
+    let signed = |nibbles| vsubq_s8(vreinterpretq_s8_u8(nibbles), vdupq_n_s8(8));
+    let low = signed(vandq_u8(raw, vdupq_n_u8(15)));
+    let high = signed(vshrq_n_u8::<4>(raw));
+    (Weights { low, high }, factors(&[half_at(block, 0)]))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn q8_0(block: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
+    let (_, q) = block.split_last_chunk::<32>().expect("the scale is two bytes");
+    (weights(bytemuck::cast_ref(q)), factors(&[half_at(block, 0)]))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
+    Factors { low: splat(scales[0]), high: splat(scales[0]) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn factors_of_halves(scales: &[f32; 2 * GROUPS]) -> Factors {
+    Factors { low: splat(scales[0]), high: splat(scales[1]) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn arrange(x: &[i8; 32 * GROUPS], out: &mut [u8; 32 * GROUPS]) {
+    *out = bytemuck::cast(*x);
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot(w: Weights, x: &[u8; 32 * GROUPS]) -> Sums {
+    let (low, high) = bytes(bytemuck::cast_ref(x));
+    Sums { low: sdot(isplat(0), w.low, low), high: sdot(isplat(0), w.high, high) }
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
@@ -199,19 +239,34 @@ pub(crate) fn acc() -> Acc {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn scaled(acc: Acc, sums: Sums, scale: f32) -> Acc {
-    vfmaq_f32(acc, vcvtq_f32_s32(vaddq_s32(sums.low, sums.high)), splat(scale))
+pub(crate) fn accumulate(acc: Acc, sums: Sums, w: Factors, x: &[f32; GROUPS]) -> Acc {
+    let acc = vfmaq_f32(acc, vcvtq_f32_s32(sums.low), vmulq_n_f32(w.low, x[0]));
+    vfmaq_f32(acc, vcvtq_f32_s32(sums.high), vmulq_n_f32(w.high, x[0]))
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn scaled_halves(acc: Acc, sums: Sums, low: f32, high: f32) -> Acc {
-    let acc = vfmaq_f32(acc, vcvtq_f32_s32(sums.low), splat(low));
-    vfmaq_f32(acc, vcvtq_f32_s32(sums.high), splat(high))
+pub(crate) fn total(a: Acc, b: Acc) -> f32 {
+    sum(vaddq_f32(a, b))
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn total(a: Acc) -> f32 {
-    sum(a)
+pub(crate) fn lines(
+    rows: &[[i8; MAX_BLOCK]; LANES],
+    at: usize,
+    out: &mut [[i8; 4 * LANES]; LANES],
+) {
+    let row = |r: usize| {
+        let strip = line(rows[r][at..at + 16].try_into().expect("a strip of 16"));
+        vreinterpretq_s32_s8(strip)
+    };
+    let (low, high) = (vtrnq_s32(row(0), row(1)), vtrnq_s32(row(2), row(3)));
+    let pair = |a, b| (vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b));
+    let ((a, c), (b, d)) = (pair(low.0, high.0), pair(low.1, high.1));
+    let turned = [vtrn1q_s64(a, c), vtrn1q_s64(b, d), vtrn2q_s64(a, c), vtrn2q_s64(b, d)];
+    for (line, out) in turned.into_iter().zip(out) {
+        // SAFETY: the array is 16 writable bytes and the store asks for no alignment.
+        unsafe { vst1q_s8(out.as_mut_ptr(), vreinterpretq_s8_s64(line)) }
+    }
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]

@@ -2,6 +2,8 @@
 
 use half::f16;
 
+use crate::quant::{MAX_BLOCK, half_at};
+
 pub(crate) const LANES: usize = 8;
 pub(crate) const COLS: usize = 4;
 pub(crate) const BIAS: i32 = 0;
@@ -13,9 +15,15 @@ pub(crate) struct I32([i32; LANES]);
 #[derive(Clone, Copy)]
 pub(crate) struct Line([i8; 4 * LANES]);
 #[derive(Clone, Copy)]
+pub(crate) struct Weights([i8; 32]);
+#[derive(Clone, Copy)]
+pub(crate) struct Factors([f32; 8]);
+#[derive(Clone, Copy)]
 pub(crate) struct Sums([i32; 8]);
 #[derive(Clone, Copy)]
 pub(crate) struct Acc([f32; 8]);
+
+pub(crate) const GROUPS: usize = 1;
 
 fn map(a: F32, b: F32, f: impl Fn(f32, f32) -> f32) -> F32 {
     F32(std::array::from_fn(|i| f(a.0[i], b.0[i])))
@@ -91,31 +99,49 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     }))
 }
 
-pub(crate) fn start(n: i32) -> Sums {
-    Sums([n; 8])
+pub(crate) fn weights(q: &[i8; 32 * GROUPS]) -> Weights {
+    Weights(*q)
 }
-pub(crate) fn dot32(sums: Sums, w: &[i8; 32], x: &[i8; 32]) -> Sums {
+/// The low nibbles are the first sixteen weights, the high ones the last; 8 stands for nothing.
+pub(crate) fn q4_0(block: &[u8; 18 * GROUPS]) -> (Weights, Factors) {
+    let nibble = |i: usize| if i < 16 { block[2 + i] & 15 } else { block[2 + i - 16] >> 4 };
+    let w = std::array::from_fn(|i| nibble(i) as i8 - 8);
+    (Weights(w), factors(&[half_at(block, 0)]))
+}
+pub(crate) fn q8_0(block: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
+    (Weights(std::array::from_fn(|i| block[2 + i] as i8)), factors(&[half_at(block, 0)]))
+}
+pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
+    Factors([scales[0]; 8])
+}
+pub(crate) fn factors_of_halves(scales: &[f32; 2 * GROUPS]) -> Factors {
+    Factors(std::array::from_fn(|i| scales[i / 4]))
+}
+pub(crate) fn arrange(x: &[i8; 32 * GROUPS], out: &mut [u8; 32 * GROUPS]) {
+    *out = x.map(|x| x as u8);
+}
+pub(crate) fn dot(w: Weights, x: &[u8; 32 * GROUPS]) -> Sums {
     Sums(std::array::from_fn(|i| {
-        let products = (4 * i..4 * i + 4).map(|j| i32::from(w[j]) * i32::from(x[j]));
-        sums.0[i] + products.sum::<i32>()
+        (4 * i..4 * i + 4).map(|j| i32::from(w.0[j]) * i32::from(x[j] as i8)).sum()
     }))
-}
-/// The low nibbles are the first sixteen weights, the high ones the last; 0..=15.
-pub(crate) fn dot32_nibbles(sums: Sums, w: &[u8; 16], x: &[i8; 32]) -> Sums {
-    let w = std::array::from_fn(|i| if i < 16 { w[i] & 15 } else { w[i - 16] >> 4 } as i8);
-    dot32(sums, &w, x)
 }
 pub(crate) fn acc() -> Acc {
     Acc([0.0; 8])
 }
-pub(crate) fn scaled(acc: Acc, sums: Sums, scale: f32) -> Acc {
-    scaled_halves(acc, sums, scale, scale)
+pub(crate) fn accumulate(acc: Acc, sums: Sums, w: Factors, x: &[f32; GROUPS]) -> Acc {
+    Acc(std::array::from_fn(|i| acc.0[i] + sums.0[i] as f32 * (w.0[i] * x[0])))
 }
-pub(crate) fn scaled_halves(acc: Acc, sums: Sums, low: f32, high: f32) -> Acc {
-    Acc(std::array::from_fn(|i| acc.0[i] + sums.0[i] as f32 * if i < 4 { low } else { high }))
+pub(crate) fn total(a: Acc, b: Acc) -> f32 {
+    a.0.iter().zip(b.0).map(|(a, b)| a + b).sum()
 }
-pub(crate) fn total(a: Acc) -> f32 {
-    a.0.iter().sum()
+pub(crate) fn lines(
+    rows: &[[i8; MAX_BLOCK]; LANES],
+    at: usize,
+    out: &mut [[i8; 4 * LANES]; LANES],
+) {
+    for (k, line) in out.iter_mut().enumerate() {
+        *line = std::array::from_fn(|i| rows[i / 4][at + 4 * k + i % 4]);
+    }
 }
 pub(crate) fn round_to_i8(x: F32, out: &mut [i8; LANES]) {
     *out = x.0.map(|x| x.round_ties_even() as i8);

@@ -1,6 +1,7 @@
 //! Every instruction set of the machine against the plain words of `scalar.rs`.
 
 use crate::isa::Isa;
+use crate::quant::MAX_BLOCK;
 use half::f16;
 
 /// A small generator, so that a failure repeats.
@@ -20,16 +21,61 @@ vectors! {
         }
     }
 
-    pub(super) fn products(w: &[i8], x: &[i8; 32]) -> Vec<f32> {
-        let mut out = Vec::new();
-        // Thirty-two bytes against thirty-two, as signed bytes and as nibbles.
-        for w in w.as_chunks::<32>().0 {
-            let sums = v::dot32(v::start(-3), w, x);
-            out.push(v::total(v::scaled(v::acc(), sums, 1.0)));
-            out.push(v::total(v::scaled_halves(v::acc(), sums, 1.0, -2.0)));
-            let nibbles: [u8; 16] = std::array::from_fn(|i| w[i] as u8);
-            let sums = v::dot32_nibbles(v::start(5), &nibbles, x);
-            out.push(v::total(v::scaled(v::acc(), sums, 1.0)));
+    /// Steps of 64 weights: as bytes, as Q8_0 and as Q4_0, with one factor a group and one a half.
+    pub(super) fn products(w: &[i8; 64], x: &[i8; 64]) -> Vec<f64> {
+        let (mut bytes, mut halves, mut q8, mut q4) = (0.0, 0.0, 0.0, 0.0);
+        let mut arranged = [0; 32 * v::GROUPS];
+        for (s, (w, x)) in
+            w.as_chunks::<{ 32 * v::GROUPS }>().0.iter().zip(x.as_chunks().0).enumerate()
+        {
+            v::arrange(x, &mut arranged);
+            let ones = [1.0; v::GROUPS];
+            let group = |g: usize| s * v::GROUPS + g;
+            let scales: [f32; v::GROUPS] = std::array::from_fn(|g| (group(g) + 1) as f32);
+            let total = |w, factors| {
+                let acc = v::accumulate(v::acc(), v::dot(w, &arranged), factors, &ones);
+                f64::from(v::total(acc, v::acc()))
+            };
+            bytes += total(v::weights(w), v::factors(&scales));
+            let of_halves = std::array::from_fn(|h| (s * 2 * v::GROUPS + h + 1) as f32);
+            halves += total(v::weights(w), v::factors_of_halves(&of_halves));
+            let scale = |g: usize| f16::from_f32(scales[g]).to_le_bytes();
+            let mut blocks = [0u8; 34 * v::GROUPS];
+            for (g, block) in blocks.chunks_exact_mut(34).enumerate() {
+                block[..2].copy_from_slice(&scale(g));
+                block[2..].iter_mut().zip(&w[32 * g..]).for_each(|(b, w)| *b = *w as u8);
+            }
+            let (ready, factors) = v::q8_0(&blocks);
+            q8 += total(ready, factors);
+            let mut blocks = [0u8; 18 * v::GROUPS];
+            for (g, block) in blocks.chunks_exact_mut(18).enumerate() {
+                block[..2].copy_from_slice(&scale(g));
+                block[2..].iter_mut().zip(&w[32 * g..]).for_each(|(b, w)| *b = *w as u8);
+            }
+            let (ready, factors) = v::q4_0(&blocks);
+            q4 += total(ready, factors);
+        }
+        vec![bytes, halves, q8, q4]
+    }
+
+    /// What lines hold, less the bias: (row, weight) again.
+    pub(super) fn strips(from: &[i8]) -> Vec<i8> {
+        let mut rows = [[0i8; MAX_BLOCK]; v::LANES];
+        for (r, row) in rows.iter_mut().enumerate() {
+            for (k, q) in row.iter_mut().enumerate() {
+                *q = from[r * MAX_BLOCK + k];
+            }
+        }
+        let mut out = vec![0; v::LANES * MAX_BLOCK];
+        for at in (0..MAX_BLOCK).step_by(4 * v::LANES) {
+            let mut lines = [[0; 4 * v::LANES]; v::LANES];
+            v::lines(&rows, at, &mut lines);
+            for (k, line) in lines.iter().enumerate() {
+                for (i, &q) in line.iter().enumerate() {
+                    let place = i / 4 * MAX_BLOCK + at + 4 * k + i % 4;
+                    out[place] = (i32::from(q) - v::BIAS) as i8;
+                }
+            }
         }
         out
     }
@@ -101,9 +147,8 @@ fn exp_is_close_everywhere() {
 fn byte_products_are_exact() {
     let mut seed = 7;
     for round in 0..200 {
-        let mut w: Vec<i8> = (0..256).map(|_| random(&mut seed) as i8).collect();
-        let mut x: [i8; 32] = std::array::from_fn(|_| (random(&mut seed) % 255) as i16 as i8)
-            .map(|x: i8| x.max(-127));
+        let mut w: [i8; 64] = std::array::from_fn(|_| random(&mut seed) as i8);
+        let mut x: [i8; 64] = std::array::from_fn(|_| (random(&mut seed) as i8).max(-127));
         if round == 0 {
             // The extremes, where sixteen bits would overflow.
             w.fill(-128);
@@ -113,12 +158,22 @@ fn byte_products_are_exact() {
             x.fill(127);
         }
         let want = on!(Isa::Scalar, products(&w, &x));
-        let quad = [x[0], x[1], x[2], x[3]];
-        let want_lines = on!(Isa::Scalar, lines(&w, &quad));
+        let (quad, four): ([i8; 4], Vec<i8>) = ([x[0], x[1], x[2], x[3]], w.repeat(4));
+        let want_lines = on!(Isa::Scalar, lines(&four, &quad));
         for isa in Isa::available() {
             assert_eq!(on!(isa, products(&w, &x)), want, "{isa}");
-            assert_eq!(on!(isa, lines(&w, &quad)), want_lines, "{isa}");
+            assert_eq!(on!(isa, lines(&four, &quad)), want_lines, "{isa}");
         }
+    }
+}
+
+#[test]
+fn turned_strips_hold_every_weight() {
+    let mut seed = 3;
+    let rows: Vec<i8> = (0..16 * MAX_BLOCK).map(|_| random(&mut seed) as i8).collect();
+    for isa in Isa::available() {
+        let got = on!(isa, strips(&rows));
+        assert_eq!(got, rows[..got.len()], "{isa}");
     }
 }
 
