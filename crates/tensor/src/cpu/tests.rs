@@ -193,6 +193,34 @@ fn results_do_not_depend_on_threads() {
     }
 }
 
+/// What speculation and shared steps rest on: a column is the same whoever shares its pass.
+#[test]
+fn a_column_does_not_depend_on_its_neighbours() {
+    let mut random = Random(4);
+    for dtype in COMPUTING.into_iter().filter(|d| d.block() > 1) {
+        let cols = dtype.block() * if dtype.block() == 256 { 3 } else { 11 };
+        let w = weights(&mut random, dtype, 21, cols);
+        let x = random.rows(FEW, cols);
+        for isa in Isa::available() {
+            let cpu = Cpu::new(2, isa);
+            let product = |rows: Range<usize>| {
+                let x =
+                    Rows::from_vec(x.as_slice()[rows.start * cols..rows.end * cols].into(), cols);
+                let mut y = Rows::new(rows.len(), 21);
+                cpu.matmul(&x, &mut [(&w, &mut y)]);
+                y
+            };
+            let alone: Vec<Rows> = (0..FEW).map(|i| product(i..i + 1)).collect();
+            for count in 2..=FEW {
+                let together = product(0..count);
+                for (i, alone) in alone.iter().enumerate().take(count) {
+                    assert_eq!(together.row(i), alone.row(0), "{dtype} {isa}: {i} of {count}");
+                }
+            }
+        }
+    }
+}
+
 struct Kv {
     heads: usize,
     dim: usize,

@@ -64,8 +64,8 @@ impl Columns {
         together: usize,
     ) {
         let count = x.len() / width;
-        // Two steps of the widest set, on every set: the zeros cost nothing there.
-        let padded = width.next_multiple_of(128);
+        // Two steps of the widest set; and the sums of 32 in whole eights.
+        let padded = width.next_multiple_of(256);
         (self.count, self.together, self.width) = (count, together, padded);
         self.q.resize(count * padded, 0);
         self.scale.resize(count * padded / 32, 0.0);

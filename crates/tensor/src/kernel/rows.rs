@@ -11,7 +11,7 @@
 use crate::dtype::DType;
 use crate::isa::Isa;
 use crate::kernel::columns::{Chunk, Columns};
-use crate::quant::{Format, MAX_BLOCK, MAX_GROUPS, with_format};
+use crate::quant::{Format, q4_k, with_format};
 use crate::simd::{on, vectors};
 
 /// Most columns whose sums stay in registers.
@@ -26,6 +26,10 @@ pub(crate) fn most_columns(isa: Isa) -> usize {
 /// Weight rows that are multiplied with one chunk of columns before the next chunk comes: few
 /// enough to stay in the first-level cache.
 const TOGETHER: usize = 8;
+
+/// Weights that are unpacked before they are multiplied: what has just been stored in pieces cannot
+/// be loaded whole until the stores are through, so the loads come some hundred cycles later.
+const STRETCH: usize = 512;
 
 /// Multiplies whole weight rows with all columns: `out` is (weight rows, columns).
 pub(crate) fn rows(
@@ -49,6 +53,9 @@ pub(crate) fn rows(
                             }
                             DType::Q8_0 => {
                                 on!(isa, rows_of_32::<8, $n>(weights, row_bytes, &chunk, count, out))
+                            }
+                            DType::Q4K => {
+                                on!(isa, rows_q4_k::<$n>(weights, row_bytes, &chunk, count, out))
                             }
                             _ => with_format!(
                                 dtype,
@@ -124,7 +131,49 @@ vectors! {
         }
     }
 
-    /// Any format: blocks are unpacked into a buffer of the first-level cache.
+    /// Q4_K, whose nibbles need no buffer either.
+    pub(super) fn rows_q4_k<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Chunk<'_>,
+        count: usize,
+        out: &mut [f32],
+    ) {
+        let (xq, _) = x.q.as_chunks::<{ 32 * v::GROUPS }>();
+        let (xs, _) = x.scale.as_chunks::<{ v::GROUPS }>();
+        let (xq, xs) = (xq.as_chunks::<N>().0, xs.as_chunks::<N>().0);
+        let (xq, _) = xq.as_chunks::<{ 8 / v::GROUPS }>();
+        let (xs, _) = xs.as_chunks::<{ 8 / v::GROUPS }>();
+        for (row, out) in weights.chunks_exact(row_bytes).zip(out.chunks_exact_mut(count)) {
+            let mut acc = [[v::acc(); 2]; N];
+            let mut offsets = [[0f32; 8]; N];
+            let (mut scale, mut offset) = ([0f32; 8], [0f32; 8]);
+            let (blocks, _) = row.as_chunks::<144>();
+            for (b, ((block, xq), xs)) in blocks.iter().zip(xq).zip(xs).enumerate() {
+                let runs = q4_k::open(block, &mut scale, &mut offset);
+                let (scales, _) = scale.as_chunks::<{ v::GROUPS }>();
+                for (r, run) in runs.iter().enumerate() {
+                    for (i, step) in v::nibbles(run).into_iter().enumerate() {
+                        let s = 2 / v::GROUPS * r + i;
+                        let factors = v::factors(&scales[s]);
+                        for j in 0..N {
+                            let sums = v::dot(step, &xq[s][j]);
+                            acc[j][s % 2] = v::accumulate(acc[j][s % 2], sums, factors, &xs[s][j]);
+                        }
+                    }
+                }
+                for (j, to) in offsets.iter_mut().enumerate() {
+                    let sums = &x.sums32(j).as_chunks::<8>().0[b];
+                    *to = std::array::from_fn(|g| to[g] + offset[g] * sums[g]);
+                }
+            }
+            for j in 0..N {
+                out[x.first + j] = v::total(acc[j][0], acc[j][1]) + offsets[j].iter().sum::<f32>();
+            }
+        }
+    }
+
+    /// Any format: a stretch of blocks is unpacked into the first-level cache, then multiplied.
     pub(super) fn rows_any<F: Format, const N: usize>(
         weights: &[u8],
         row_bytes: usize,
@@ -132,51 +181,58 @@ vectors! {
         count: usize,
         out: &mut [f32],
     ) {
-        // A round is a block, or as many small ones as make two steps.
-        let round = if F::BLOCK > 64 * v::GROUPS { F::BLOCK } else { 64 * v::GROUPS };
         let groups = F::BLOCK / F::GROUP;
-        let steps = round / (32 * v::GROUPS);
-        let mut q = [0i8; MAX_BLOCK];
-        let (mut scale, mut offset) = ([0f32; MAX_GROUPS], [0f32; MAX_GROUPS]);
+        let mut q = [0i8; STRETCH];
+        let (mut scale, mut offset) = ([0f32; STRETCH / 16], [0f32; STRETCH / 16]);
         let (xq, _) = x.q.as_chunks::<{ 32 * v::GROUPS }>();
         let (xs, _) = x.scale.as_chunks::<{ v::GROUPS }>();
+        let (xq, xs) = (xq.as_chunks::<N>().0, xs.as_chunks::<N>().0);
+        let (xq, xs) = (xq.as_chunks::<2>().0, xs.as_chunks::<2>().0);
+        let pairs = STRETCH / (64 * v::GROUPS);
         for (row, out) in weights.chunks_exact(row_bytes).zip(out.chunks_exact_mut(count)) {
             let mut acc = [[v::acc(); 2]; N];
             let mut offsets = [[0f32; 8]; N];
-            for (r, bytes) in row.chunks(round / F::BLOCK * F::BYTES).enumerate() {
-                if bytes.len() < round / F::BLOCK * F::BYTES {
-                    (scale, offset) = ([0.0; MAX_GROUPS], [0.0; MAX_GROUPS]);
+            let stretches = row.chunks(STRETCH / F::BLOCK * F::BYTES);
+            for ((r, bytes), (xq, xs)) in
+                stretches.enumerate().zip(xq.chunks(pairs).zip(xs.chunks(pairs)))
+            {
+                let blocks = bytes.len() / F::BYTES;
+                if blocks < STRETCH / F::BLOCK {
+                    // What a last pair of steps reads behind the row counts for nothing.
+                    scale[blocks * groups..].fill(0.0);
+                    offset[blocks * groups..].fill(0.0);
                 }
-                for (b, block) in bytes.chunks_exact(F::BYTES).enumerate() {
-                    F::unpack(
-                        block,
-                        &mut q[b * F::BLOCK..(b + 1) * F::BLOCK],
-                        &mut scale[b * groups..(b + 1) * groups],
-                        &mut offset[b * groups..(b + 1) * groups],
-                    );
+                for ((block, q), (scale, offset)) in (bytes.chunks_exact(F::BYTES))
+                    .zip(q.chunks_exact_mut(F::BLOCK))
+                    .zip(scale.chunks_exact_mut(groups).zip(offset.chunks_exact_mut(groups)))
+                {
+                    F::unpack(block, q, scale, offset);
                 }
-                let xq = &xq[r * steps * N..(r + 1) * steps * N];
-                let xs = &xs[r * steps * N..(r + 1) * steps * N];
                 let (w, _) = q.as_chunks::<{ 32 * v::GROUPS }>();
-                for s in 0..steps {
-                    let w = v::weights(&w[s]);
-                    let scales = if F::GROUP == 32 {
-                        v::factors(&scale.as_chunks::<{ v::GROUPS }>().0[s])
-                    } else {
-                        v::factors_of_halves(&scale.as_chunks::<{ 2 * v::GROUPS }>().0[s])
-                    };
-                    for j in 0..N {
-                        let sums = v::dot(w, &xq[s * N + j]);
-                        acc[j][s % 2] = v::accumulate(acc[j][s % 2], sums, scales, &xs[s * N + j]);
+                let (ones, _) = scale.as_chunks::<{ v::GROUPS }>();
+                let (halves, _) = scale.as_chunks::<{ 2 * v::GROUPS }>();
+                for (pair, (xq, xs)) in xq.iter().zip(xs).enumerate() {
+                    for s in 0..2 {
+                        let at = 2 * pair + s;
+                        let w = v::weights(&w[at]);
+                        let scales = if F::GROUP == 32 {
+                            v::factors(&ones[at])
+                        } else {
+                            v::factors_of_halves(&halves[at])
+                        };
+                        for j in 0..N {
+                            let sums = v::dot(w, &xq[s][j]);
+                            acc[j][s] = v::accumulate(acc[j][s], sums, scales, &xs[s][j]);
+                        }
                     }
                 }
                 if F::OFFSET {
-                    let groups = round / F::GROUP;
-                    for (j, offsets) in offsets.iter_mut().enumerate() {
+                    for (j, to) in offsets.iter_mut().enumerate() {
                         let sums = if F::GROUP == 32 { x.sums32(j) } else { x.sums16(j) };
-                        let sums = &sums[r * groups..(r + 1) * groups];
-                        for (g, (offset, sum)) in offset[..groups].iter().zip(sums).enumerate() {
-                            offsets[g % 8] += offset * sum;
+                        let sums = sums[r * STRETCH / F::GROUP..].as_chunks::<8>().0;
+                        // Rows of sums end in zeros too, up to whole eights or further.
+                        for (sums, offset) in sums.iter().zip(offset.as_chunks::<8>().0) {
+                            *to = std::array::from_fn(|g| to[g] + offset[g] * sums[g]);
                         }
                     }
                 }

@@ -58,6 +58,19 @@ impl Format for Q4K {
     }
 }
 
+/// The scales and offsets of a block's eight groups, and its nibbles as four runs of 32 bytes: the
+/// low ones are a group, the high ones the next. For the kernel that keeps them in registers.
+#[inline(always)]
+pub(crate) fn open<'a>(
+    block: &'a [u8; 144],
+    scale: &mut [f32; 8],
+    offset: &mut [f32; 8],
+) -> &'a [[u8; 32]; 4] {
+    let block: &Block = bytemuck::from_bytes(block);
+    block.head.unpack(scale, offset);
+    bytemuck::cast_ref(&block.qs)
+}
+
 /// The first 16 bytes of a block, which Q5_K has too.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -76,17 +89,14 @@ impl Head {
         let (d, dmin) = (half_at(&self.d, 0), half_at(&self.dmin, 0));
         let (scales, mins) = self.steps();
         *scale = scales.map(|step| d * f32::from(step));
-        *offset = mins.map(|step| -(dmin * f32::from(step)));
+        *offset = mins.map(|step| -dmin * f32::from(step));
     }
 
     /// The eight scales and the eight minimums, four at a time as the bytes of a word.
     #[inline(always)]
     fn steps(&self) -> ([u8; 8], [u8; 8]) {
-        let word = |i: usize| {
-            let s = &self.scales;
-            u32::from_le_bytes([s[i], s[i + 1], s[i + 2], s[i + 3]])
-        };
-        let (scales, mins, low) = (word(0), word(4), word(8));
+        let words: [[u8; 4]; 3] = bytemuck::cast(self.scales);
+        let [scales, mins, low] = words.map(u32::from_le_bytes);
         let join = |first: u32, low: u32| {
             let second = low & 0x0f0f_0f0f | first >> 2 & 0x3030_3030;
             (u64::from(first & 0x3f3f_3f3f) | u64::from(second) << 32).to_le_bytes()

@@ -5,7 +5,7 @@
 use half::f16;
 use std::arch::x86_64::*;
 
-use crate::quant::{MAX_BLOCK, half_at};
+use crate::quant::MAX_BLOCK;
 
 pub(crate) const LANES: usize = 8;
 pub(crate) const COLS: usize = 4;
@@ -184,13 +184,30 @@ pub(crate) fn q4_0(block: &[u8; 18 * GROUPS]) -> (Weights, Factors) {
     let both = _mm256_set_m128i(_mm_srli_epi16::<4>(raw), raw);
     let nibbles = _mm256_and_si256(both, _mm256_set1_epi8(15));
     let signed = _mm256_sub_epi8(nibbles, _mm256_set1_epi8(8));
-    (Line { signed, size: _mm256_abs_epi8(signed) }, factors(&[half_at(block, 0)]))
+    (Line { signed, size: _mm256_abs_epi8(signed) }, broadcast_half([block[0], block[1]]))
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn q8_0(block: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
     let (_, q) = block.split_last_chunk::<32>().expect("the scale is two bytes");
-    (line(bytemuck::cast_ref(q)), factors(&[half_at(block, 0)]))
+    (line(bytemuck::cast_ref(q)), broadcast_half([block[0], block[1]]))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn broadcast_half(bytes: [u8; 2]) -> Factors {
+    let half = _mm_cvtsi32_si128(i32::from(u16::from_le_bytes(bytes)));
+    _mm256_broadcastss_ps(_mm_cvtph_ps(half))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
+    let raw = bytes(bytemuck::cast_ref(run));
+    let mask = _mm256_set1_epi8(15);
+    let (low, high) = (raw, _mm256_srli_epi16::<4>(raw));
+    [low, high].map(|half| {
+        let q = _mm256_and_si256(half, mask);
+        Line { signed: q, size: q }
+    })
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

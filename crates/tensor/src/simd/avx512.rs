@@ -241,6 +241,17 @@ pub(crate) fn q8_0(blocks: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
+    // SAFETY: the array is 32 readable bytes and the load asks for no alignment.
+    let raw = _mm512_cvtepu32_epi64(unsafe { _mm256_loadu_si256(run.as_ptr().cast()) });
+    // A quad of low nibbles, then the same quad's high ones.
+    let both = _mm512_or_si512(raw, _mm512_slli_epi64::<28>(raw));
+    let q = _mm512_and_si512(both, _mm512_set1_epi8(15));
+    let start = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, _mm512_set1_epi8(-128));
+    [Weights { q, start }]
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
     _mm512_castpd_ps(_mm512_set1_pd(bytemuck::cast(*scales)))
 }

@@ -213,6 +213,15 @@ pub(crate) fn q8_0(block: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
+pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
+    let (a, b) = bytes(bytemuck::cast_ref(run));
+    let (a, b) = (vreinterpretq_u8_s8(a), vreinterpretq_u8_s8(b));
+    let mask = vdupq_n_u8(15);
+    let pair = |a, b| Weights { low: vreinterpretq_s8_u8(a), high: vreinterpretq_s8_u8(b) };
+    [pair(vandq_u8(a, mask), vandq_u8(b, mask)), pair(vshrq_n_u8::<4>(a), vshrq_n_u8::<4>(b))]
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
     Factors { low: splat(scales[0]), high: splat(scales[0]) }
 }

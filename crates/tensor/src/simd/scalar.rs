@@ -111,6 +111,9 @@ pub(crate) fn q4_0(block: &[u8; 18 * GROUPS]) -> (Weights, Factors) {
 pub(crate) fn q8_0(block: &[u8; 34 * GROUPS]) -> (Weights, Factors) {
     (Weights(std::array::from_fn(|i| block[2 + i] as i8)), factors(&[half_at(block, 0)]))
 }
+pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
+    [Weights(run.map(|b| (b & 15) as i8)), Weights(run.map(|b| (b >> 4) as i8))]
+}
 pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
     Factors([scales[0]; 8])
 }

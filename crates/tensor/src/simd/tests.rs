@@ -21,7 +21,7 @@ vectors! {
         }
     }
 
-    /// Steps of 64 weights: as bytes, as Q8_0 and as Q4_0, with one factor a group and one a half.
+    /// Steps of 64 weights: as bytes, as Q8_0, as Q4_0 and as runs of nibbles, with one factor a group and one a half.
     pub(super) fn products(w: &[i8; 64], x: &[i8; 64]) -> Vec<f64> {
         let (mut bytes, mut halves, mut q8, mut q4) = (0.0, 0.0, 0.0, 0.0);
         let mut arranged = [0; 32 * v::GROUPS];
@@ -55,7 +55,17 @@ vectors! {
             let (ready, factors) = v::q4_0(&blocks);
             q4 += total(ready, factors);
         }
-        vec![bytes, halves, q8, q4]
+        let mut runs = 0.0;
+        let run: [u8; 32] = std::array::from_fn(|i| w[i] as u8);
+        let ready = v::nibbles(&run);
+        for (s, (w, x)) in ready.into_iter().zip(x.as_chunks().0).enumerate() {
+            v::arrange(x, &mut arranged);
+            let scales = std::array::from_fn(|g| (s * v::GROUPS + g + 1) as f32);
+            let sums = v::dot(w, &arranged);
+            let acc = v::accumulate(v::acc(), sums, v::factors(&scales), &[1.0; v::GROUPS]);
+            runs += f64::from(v::total(acc, v::acc()));
+        }
+        vec![bytes, halves, q8, q4, runs]
     }
 
     /// What lines hold, less the bias: (row, weight) again.
