@@ -19,7 +19,7 @@ pub(crate) mod q4_k;
 mod q5_0;
 mod q5_1;
 mod q5_k;
-mod q6_k;
+pub(crate) mod q6_k;
 mod q8_0;
 
 pub use float::{Bf16, F16, F32, FloatFormat};

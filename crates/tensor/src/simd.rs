@@ -19,8 +19,9 @@
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
 //! | `lines` | strips of LANES rows of unpacked weights, turned into panel lines (without the bias on `scalar`, `avx2`, `neon`: theirs is zero) |
 //! | `GROUPS` | groups of 32 weights that a step of the row kernels takes |
-//! | `weights q4_0 q8_0` | a step of 32 GROUPS weights made ready: from signed bytes, or from stored blocks with their scales |
+//! | `weights q4_0 q5_0 q8_0` | a step of 32 GROUPS weights made ready: from signed bytes, or from stored blocks with their scales |
 //! | `nibbles` | two groups of weights 0..=15: the low nibbles of 32 bytes, then the high ones |
+//! | `sixes` | half a block of Q6_K |
 //! | `factors factors_of_halves` | scales of a step's groups, or of its sixteens, spread over the lanes |
 //! | `arrange` | a step of activations as `dot` wants it: in which order, and with which bias |
 //! | `dot` | a step of weights times a step of arranged activations: integers, each lane of one group of 16 |

@@ -11,7 +11,7 @@
 use crate::dtype::DType;
 use crate::isa::Isa;
 use crate::kernel::columns::{Chunk, Columns};
-use crate::quant::{Format, q4_k, with_format};
+use crate::quant::{Format, q4_k, q6_k, with_format};
 use crate::simd::{on, vectors};
 
 /// Most columns whose sums stay in registers.
@@ -51,11 +51,17 @@ pub(crate) fn rows(
                             DType::Q4_0 => {
                                 on!(isa, rows_of_32::<4, $n>(weights, row_bytes, &chunk, count, out))
                             }
+                            DType::Q5_0 => {
+                                on!(isa, rows_of_32::<5, $n>(weights, row_bytes, &chunk, count, out))
+                            }
                             DType::Q8_0 => {
                                 on!(isa, rows_of_32::<8, $n>(weights, row_bytes, &chunk, count, out))
                             }
                             DType::Q4K => {
                                 on!(isa, rows_q4_k::<$n>(weights, row_bytes, &chunk, count, out))
+                            }
+                            DType::Q6K => {
+                                on!(isa, rows_q6_k::<$n>(weights, row_bytes, &chunk, count, out))
                             }
                             _ => with_format!(
                                 dtype,
@@ -73,17 +79,17 @@ pub(crate) fn rows(
 }
 
 vectors! {
-    /// A step of Q4_0 or Q8_0, by its bits, without a buffer between.
+    /// A step of Q4_0, Q5_0 or Q8_0, by its bits, without a buffer between.
     #[inline]
     fn step<const BITS: usize>(blocks: &[u8]) -> (v::Weights, v::Factors) {
-        if BITS == 4 {
-            v::q4_0(blocks.try_into().expect("a step of Q4_0"))
-        } else {
-            v::q8_0(blocks.try_into().expect("a step of Q8_0"))
+        match BITS {
+            4 => v::q4_0(blocks.try_into().expect("a step of Q4_0")),
+            5 => v::q5_0(blocks.try_into().expect("a step of Q5_0")),
+            _ => v::q8_0(blocks.try_into().expect("a step of Q8_0")),
         }
     }
 
-    /// Q4_0 and Q8_0, by their bits.
+    /// Q4_0, Q5_0 and Q8_0, by their bits.
     pub(super) fn rows_of_32<const BITS: usize, const N: usize>(
         weights: &[u8],
         row_bytes: usize,
@@ -91,7 +97,8 @@ vectors! {
         count: usize,
         out: &mut [f32],
     ) {
-        let bytes = v::GROUPS * if BITS == 4 { 18 } else { 34 };
+        // The bits of 32 weights and a half float.
+        let bytes = v::GROUPS * (4 * BITS + 2);
         let (xq, _) = x.q.as_chunks::<{ 32 * v::GROUPS }>();
         let (xs, _) = x.scale.as_chunks::<{ v::GROUPS }>();
         let (xq, xs) = (xq.as_chunks::<N>().0, xs.as_chunks::<N>().0);
@@ -169,6 +176,43 @@ vectors! {
             }
             for j in 0..N {
                 out[x.first + j] = v::total(acc[j][0], acc[j][1]) + offsets[j].iter().sum::<f32>();
+            }
+        }
+    }
+
+    /// Q6_K, likewise.
+    pub(super) fn rows_q6_k<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Chunk<'_>,
+        count: usize,
+        out: &mut [f32],
+    ) {
+        let (xq, _) = x.q.as_chunks::<{ 32 * v::GROUPS }>();
+        let (xs, _) = x.scale.as_chunks::<{ v::GROUPS }>();
+        let (xq, xs) = (xq.as_chunks::<N>().0, xs.as_chunks::<N>().0);
+        let (xq, _) = xq.as_chunks::<{ 8 / v::GROUPS }>();
+        let (xs, _) = xs.as_chunks::<{ 8 / v::GROUPS }>();
+        let mut scale = [0f32; 16];
+        for (row, out) in weights.chunks_exact(row_bytes).zip(out.chunks_exact_mut(count)) {
+            let mut acc = [[v::acc(); 2]; N];
+            let (blocks, _) = row.as_chunks::<210>();
+            for ((block, xq), xs) in blocks.iter().zip(xq).zip(xs) {
+                let halves = q6_k::open(block, &mut scale);
+                let (scales, _) = scale.as_chunks::<{ 2 * v::GROUPS }>();
+                for (h, (low, high)) in halves.into_iter().enumerate() {
+                    for (i, step) in v::sixes(low, high).into_iter().enumerate() {
+                        let s = 4 / v::GROUPS * h + i;
+                        let factors = v::factors_of_halves(&scales[s]);
+                        for j in 0..N {
+                            let sums = v::dot(step, &xq[s][j]);
+                            acc[j][s % 2] = v::accumulate(acc[j][s % 2], sums, factors, &xs[s][j]);
+                        }
+                    }
+                }
+            }
+            for j in 0..N {
+                out[x.first + j] = v::total(acc[j][0], acc[j][1]);
             }
         }
     }

@@ -55,6 +55,20 @@ impl Format for Q6K {
     }
 }
 
+/// The scales of a block's sixteen groups, and its halves: nibbles and high bits of 128 weights.
+/// For the kernel that keeps them in registers.
+#[inline(always)]
+pub(crate) fn open<'a>(
+    block: &'a [u8; 210],
+    scale: &mut [f32; 16],
+) -> [(&'a [u8; 64], &'a [u8; 32]); 2] {
+    let block: &Block = bytemuck::from_bytes(block);
+    let d = half_at(&block.d, 0);
+    *scale = block.scales.map(|step| d * f32::from(step));
+    let (low, high) = (block.ql.as_chunks::<64>().0, block.qh.as_chunks::<32>().0);
+    [(&low[0], &high[0]), (&low[1], &high[1])]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -211,6 +211,43 @@ pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn q5_0(block: &[u8; 22 * GROUPS]) -> (Weights, Factors) {
+    // SAFETY: the array is 22 readable bytes, of which the load takes the last 16.
+    let raw = unsafe { _mm_loadu_si128(block.as_ptr().add(6).cast()) };
+    let both = _mm256_set_m128i(_mm_srli_epi16::<4>(raw), raw);
+    let nibbles = _mm256_and_si256(both, _mm256_set1_epi8(15));
+    // Each byte gets the byte of fifth bits that has its own, and looks at one bit of it.
+    let fifths = i32::from_le_bytes([block[2], block[3], block[4], block[5]]);
+    let (zero, one) = (0x0101_0101_0101_0101, 0x0202_0202_0202_0202);
+    let spread = _mm256_setr_epi64x(0, zero, one, zero + one);
+    let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
+    let spread = _mm256_shuffle_epi8(_mm256_set1_epi32(fifths), spread);
+    let missing = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), _mm256_setzero_si256());
+    let signed = _mm256_or_si256(nibbles, _mm256_and_si256(missing, _mm256_set1_epi8(-16)));
+    let size = _mm256_abs_epi8(signed);
+    (Line { signed, size }, broadcast_half([block[0], block[1]]))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn sixes(low: &[u8; 64], high: &[u8; 32]) -> [Weights; 4 / GROUPS] {
+    let (halves, _) = low.as_chunks::<32>();
+    let [a, b] = [&halves[0], &halves[1]].map(|half| bytes(bytemuck::cast_ref(half)));
+    let high = bytes(bytemuck::cast_ref(high));
+    let quarters = [
+        (a, _mm256_slli_epi16::<4>(high)),
+        (b, _mm256_slli_epi16::<2>(high)),
+        (_mm256_srli_epi16::<4>(a), high),
+        (_mm256_srli_epi16::<4>(b), _mm256_srli_epi16::<2>(high)),
+    ];
+    quarters.map(|(low, high)| {
+        let low = _mm256_and_si256(low, _mm256_set1_epi8(15));
+        let n = _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(48)));
+        let signed = _mm256_sub_epi8(n, _mm256_set1_epi8(32));
+        Line { signed, size: _mm256_abs_epi8(signed) }
+    })
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
     splat(scales[0])
 }

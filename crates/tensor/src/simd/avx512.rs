@@ -252,6 +252,49 @@ pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn q5_0(blocks: &[u8; 22 * GROUPS]) -> (Weights, Factors) {
+    let (pair, _) = blocks.as_chunks::<22>();
+    // SAFETY: each block is 22 readable bytes, of which the load takes the last 16.
+    let [first, second] = [&pair[0], &pair[1]]
+        .map(|b| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(b.as_ptr().add(6).cast()) }));
+    let raw = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
+    let shift = _mm512_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4);
+    let nibbles = _mm512_and_si512(_mm512_srlv_epi32(raw, shift), _mm512_set1_epi8(15));
+    let fifth = |b: &[u8; 22]| u64::from(u32::from_le_bytes([b[2], b[3], b[4], b[5]]));
+    let fifths = fifth(&pair[0]) | fifth(&pair[1]) << 32;
+    // Without its fifth bit a weight stands for sixteen less.
+    let low = _mm512_sub_epi8(nibbles, _mm512_set1_epi8(16));
+    let q = _mm512_mask_mov_epi8(low, fifths, nibbles);
+    const AT: [i16; 32] = alternate(0, 16, 8);
+    let half = |b: &[u8; 22]| i32::from(u16::from_le_bytes([b[0], b[1]]));
+    let scales = _mm256_set1_epi32(half(&pair[0]) | half(&pair[1]) << 16);
+    (ready(_mm512_permutexvar_epi16(words(&AT), q)), _mm512_cvtph_ps(scales))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn sixes(low: &[u8; 64], high: &[u8; 32]) -> [Weights; 4 / GROUPS] {
+    const AT: [i16; 32] = alternate(0, 16, 8);
+    let low = _mm512_permutexvar_epi16(words(&AT), line(bytemuck::cast_ref(low)));
+    // A quad of high bits for both groups of a step.
+    // SAFETY: the array is 32 readable bytes and the load asks for no alignment.
+    let high = _mm512_cvtepu32_epi64(unsafe { _mm256_loadu_si256(high.as_ptr().cast()) });
+    let high = _mm512_or_si512(high, _mm512_slli_epi64::<32>(high));
+    let first = _mm512_setr_epi32(4, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4, 2, 4, 2);
+    let second = _mm512_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2);
+    let pairs = [
+        (low, _mm512_sllv_epi32(high, first)),
+        (_mm512_srli_epi16::<4>(low), _mm512_srlv_epi32(high, second)),
+    ];
+    pairs.map(|(low, high)| {
+        let low = _mm512_and_si512(low, _mm512_set1_epi8(15));
+        let n = _mm512_or_si512(low, _mm512_and_si512(high, _mm512_set1_epi8(48)));
+        let bias = _mm512_set1_epi8(-128);
+        let start = _mm512_dpbusd_epi32(_mm512_set1_epi32(4 * 32 * 128), n, bias);
+        Weights { q: _mm512_sub_epi8(n, _mm512_set1_epi8(32)), start }
+    })
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
     _mm512_castpd_ps(_mm512_set1_pd(bytemuck::cast(*scales)))
 }

@@ -222,6 +222,47 @@ pub(crate) fn nibbles(run: &[u8; 32]) -> [Weights; 2 / GROUPS] {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
+pub(crate) fn q5_0(block: &[u8; 22 * GROUPS]) -> (Weights, Factors) {
+    // SAFETY: the array is 22 readable bytes, of which the load takes the last 16.
+    let raw = unsafe { vld1q_u8(block.as_ptr().add(6)) };
+    let bits: [u8; 8] = std::array::from_fn(|i| 1 << i);
+    // SAFETY: the array is 8 readable bytes.
+    let bit = unsafe { vld1_u8(bits.as_ptr()) };
+    let bit = vcombine_u8(bit, bit);
+    let signed = |nibbles, a: u8, b: u8| {
+        let fifths = vcombine_u8(vdup_n_u8(a), vdup_n_u8(b));
+        let missing = vceqzq_u8(vandq_u8(fifths, bit));
+        vreinterpretq_s8_u8(vorrq_u8(nibbles, vandq_u8(missing, vdupq_n_u8(0xf0))))
+    };
+    let low = signed(vandq_u8(raw, vdupq_n_u8(15)), block[2], block[3]);
+    let high = signed(vshrq_n_u8::<4>(raw), block[4], block[5]);
+    (Weights { low, high }, factors(&[half_at(block, 0)]))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn sixes(low: &[u8; 64], high: &[u8; 32]) -> [Weights; 4 / GROUPS] {
+    // SAFETY: the arrays are 64 and 32 readable bytes, read in pieces of 16.
+    let (low, high) = unsafe {
+        let at = |from: &[u8], i: usize| vld1q_u8(from[16 * i..16 * i + 16].as_ptr());
+        ([0, 1, 2, 3].map(|i| at(low, i)), [at(high, 0), at(high, 1)])
+    };
+    let join = |low, high| {
+        let n = vorrq_u8(vandq_u8(low, vdupq_n_u8(15)), vandq_u8(high, vdupq_n_u8(48)));
+        vsubq_s8(vreinterpretq_s8_u8(n), vdupq_n_s8(32))
+    };
+    let pair = |low, high| Weights { low, high };
+    [
+        pair(join(low[0], vshlq_n_u8::<4>(high[0])), join(low[1], vshlq_n_u8::<4>(high[1]))),
+        pair(join(low[2], vshlq_n_u8::<2>(high[0])), join(low[3], vshlq_n_u8::<2>(high[1]))),
+        pair(join(vshrq_n_u8::<4>(low[0]), high[0]), join(vshrq_n_u8::<4>(low[1]), high[1])),
+        pair(
+            join(vshrq_n_u8::<4>(low[2]), vshrq_n_u8::<2>(high[0])),
+            join(vshrq_n_u8::<4>(low[3]), vshrq_n_u8::<2>(high[1])),
+        ),
+    ]
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 pub(crate) fn factors(scales: &[f32; GROUPS]) -> Factors {
     Factors { low: splat(scales[0]), high: splat(scales[0]) }
 }

@@ -21,7 +21,7 @@ vectors! {
         }
     }
 
-    /// Steps of 64 weights: as bytes, as Q8_0, as Q4_0 and as runs of nibbles, with one factor a group and one a half.
+    /// Steps of 64 weights: as bytes, as blocks of the formats and as their parts, with one factor a group and one a half.
     pub(super) fn products(w: &[i8; 64], x: &[i8; 64]) -> Vec<f64> {
         let (mut bytes, mut halves, mut q8, mut q4) = (0.0, 0.0, 0.0, 0.0);
         let mut arranged = [0; 32 * v::GROUPS];
@@ -55,6 +55,32 @@ vectors! {
             let (ready, factors) = v::q4_0(&blocks);
             q4 += total(ready, factors);
         }
+        let mut q5 = 0.0;
+        for (s, x) in x.as_chunks::<{ 32 * v::GROUPS }>().0.iter().enumerate() {
+            v::arrange(x, &mut arranged);
+            let mut blocks = [0u8; 22 * v::GROUPS];
+            for (g, block) in blocks.chunks_exact_mut(22).enumerate() {
+                let group = s * v::GROUPS + g;
+                block[..2].copy_from_slice(&f16::from_f32((group + 1) as f32).to_le_bytes());
+                block[2..].iter_mut().zip(&w[32 * group..]).for_each(|(b, w)| *b = *w as u8);
+            }
+            let (ready, factors) = v::q5_0(&blocks);
+            let acc = v::accumulate(v::acc(), v::dot(ready, &arranged), factors, &[1.0; v::GROUPS]);
+            q5 += f64::from(v::total(acc, v::acc()));
+        }
+        let mut six = 0.0;
+        let low = w.map(|w| w as u8);
+        let high: [u8; 32] = std::array::from_fn(|i| x[i] as u8);
+        for (s, ready) in v::sixes(&low, &high).into_iter().enumerate() {
+            // The same activations for both halves of the 128 weights.
+            let steps = x.as_chunks::<{ 32 * v::GROUPS }>().0;
+            v::arrange(&steps[s % steps.len()], &mut arranged);
+            let halves = std::array::from_fn(|h| (s * 2 * v::GROUPS + h + 1) as f32);
+            let sums = v::dot(ready, &arranged);
+            let factors = v::factors_of_halves(&halves);
+            let acc = v::accumulate(v::acc(), sums, factors, &[1.0; v::GROUPS]);
+            six += f64::from(v::total(acc, v::acc()));
+        }
         let mut runs = 0.0;
         let run: [u8; 32] = std::array::from_fn(|i| w[i] as u8);
         let ready = v::nibbles(&run);
@@ -65,7 +91,7 @@ vectors! {
             let acc = v::accumulate(v::acc(), sums, v::factors(&scales), &[1.0; v::GROUPS]);
             runs += f64::from(v::total(acc, v::acc()));
         }
-        vec![bytes, halves, q8, q4, runs]
+        vec![bytes, halves, q8, q4, q5, six, runs]
     }
 
     /// What lines hold, less the bias: (row, weight) again.
