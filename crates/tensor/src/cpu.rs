@@ -17,7 +17,7 @@ use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
 use crate::kernel::{element, panel, rows};
 use crate::matrix::Matrix;
-use crate::pool::{Chunks, Parts, Pool};
+use crate::pool::{Chunks, Parts, Pool, Shares};
 use crate::rows::Rows;
 
 /// Tokens in a page of keys and values.
@@ -27,6 +27,9 @@ pub const PAGE: usize = attend::PAGE;
 const FEW: usize = 16;
 /// The same of float weights.
 const FEW_FOR_FLOATS: usize = 4;
+
+/// Weight rows between two looks at whether another thread needs help.
+const PIECE: usize = 32;
 
 /// Below this many floats a second thread costs more than it brings.
 const WORTH_SPLITTING: usize = 1 << 14;
@@ -184,12 +187,10 @@ impl Cpu {
         let activations = &*activations;
         let total: usize = products.iter().map(|p| p.w.rows()).sum();
         let n = x.count();
-        // Long enough to be one sequential stream, short enough that a late thread is helped out.
-        let size = (total / (self.threads() * 8)).clamp(16, 512).next_multiple_of(16);
-        let chunks = Chunks::new(total, size);
+        let shares = Shares::new(total, self.threads(), PIECE);
         self.pool.run(&|thread| {
             let mut scratch = lock(&self.scratch[thread]);
-            while let Some(range) = chunks.take() {
+            while let Some(range) = shares.take(thread) {
                 for (product, rows) in split(products, range) {
                     let w = product.w;
                     let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];

@@ -9,7 +9,7 @@
 //! The pool knows nothing of what it runs. There is no queue, no nesting and no result.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, Thread};
 
@@ -202,6 +202,78 @@ impl Chunks {
     }
 }
 
+/// Hands out `0..total` so that each thread walks one part of it from front to back, as one
+/// sequential stream for the memory to run ahead of; who has finished takes from the back of what
+/// others have left, so that a thread that is held up does not hold up all.
+///
+/// As with [`Chunks`], results do not depend on who gets what.
+pub(crate) struct Shares {
+    /// Each thread's part: where it goes on, and (in the upper half) where it ends.
+    parts: Vec<AtomicU64>,
+    piece: u32,
+}
+
+impl Shares {
+    /// Parts for `threads` threads in pieces of `piece`; parts begin at multiples of a piece.
+    ///
+    /// # Panics
+    /// Where `total` does not fit 32 bits, or a piece is nothing.
+    pub(crate) fn new(total: usize, threads: usize, piece: usize) -> Shares {
+        let (total, whole) = (u32::try_from(total).expect("rows fit 32 bits"), piece as u32);
+        let pieces = total.div_ceil(whole) as usize;
+        let border = |thread: usize| ((pieces * thread / threads) as u32 * whole).min(total);
+        let parts = (0..threads)
+            .map(|thread| AtomicU64::new(pack(border(thread), border(thread + 1))))
+            .collect();
+        Shares { parts, piece: whole }
+    }
+
+    /// The next piece for `thread`, until none is left anywhere.
+    pub(crate) fn take(&self, thread: usize) -> Option<Range<usize>> {
+        let own = |start: u32, end: u32| start.saturating_add(self.piece).min(end);
+        if let Some((from, to)) = self.cut(thread, |start, end| (own(start, end), end)) {
+            return Some(from.0 as usize..to.0 as usize);
+        }
+        (1..self.parts.len()).find_map(|step| {
+            let victim = (thread + step) % self.parts.len();
+            // A quarter of what is left, in whole pieces: the victim goes on undisturbed.
+            let less = |start: u32, end: u32| {
+                let pieces = (end - start).div_ceil(self.piece);
+                let keep = (pieces - pieces.div_ceil(4)) * self.piece;
+                (start, (start + keep).min(end))
+            };
+            let (from, to) = self.cut(victim, less)?;
+            Some(to.1 as usize..from.1 as usize)
+        })
+    }
+
+    /// Makes a part that is not empty smaller; what it was and what it became.
+    fn cut(
+        &self,
+        thread: usize,
+        to: impl Fn(u32, u32) -> (u32, u32),
+    ) -> Option<((u32, u32), (u32, u32))> {
+        let part = self.parts.get(thread)?;
+        let mut seen = part.load(Ordering::Relaxed);
+        loop {
+            let (start, end) = (seen as u32, (seen >> 32) as u32);
+            if start >= end {
+                return None;
+            }
+            let new = to(start, end);
+            let packed = pack(new.0, new.1);
+            match part.compare_exchange_weak(seen, packed, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(((start, end), new)),
+                Err(now) => seen = now,
+            }
+        }
+    }
+}
+
+fn pack(start: u32, end: u32) -> u64 {
+    u64::from(start) | u64::from(end) << 32
+}
+
 /// A slice that several threads write, each its own part.
 ///
 /// The kernels' one way to write results from a region. Its users are in this crate and each
@@ -239,7 +311,6 @@ impl<'a, T> Parts<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
 
     #[test]
     fn every_thread_runs_every_region_once() {
@@ -308,5 +379,40 @@ mod tests {
             range.for_each(|i| seen[i] += 1);
         }
         assert!(seen.iter().all(|&n| n == 1));
+    }
+
+    #[test]
+    fn shares_cover_everything_once_whoever_takes() {
+        for (total, threads, piece) in [(0, 2, 16), (1, 3, 16), (103, 2, 16), (640, 3, 32)] {
+            // One thread takes everything; then all at once, many times.
+            let shares = Shares::new(total, threads, piece);
+            let mut seen = vec![0; total];
+            while let Some(range) = shares.take(threads - 1) {
+                range.for_each(|i| seen[i] += 1);
+            }
+            assert!(seen.iter().all(|&n| n == 1), "{total} {threads} {piece}");
+            let pool = Pool::new(threads);
+            for _ in 0..100 {
+                let shares = Shares::new(total, threads, piece);
+                let seen: Vec<AtomicUsize> = (0..total).map(|_| AtomicUsize::new(0)).collect();
+                pool.run(&|thread| {
+                    while let Some(range) = shares.take(thread) {
+                        range.for_each(|i| drop(seen[i].fetch_add(1, Ordering::Relaxed)));
+                    }
+                });
+                assert!(seen.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_is_walked_from_front_to_back() {
+        let shares = Shares::new(128, 2, 32);
+        assert_eq!(shares.take(0), Some(0..32));
+        assert_eq!(shares.take(1), Some(64..96));
+        assert_eq!(shares.take(0), Some(32..64));
+        // The first thread is through and helps the second from its end.
+        assert_eq!(shares.take(0), Some(96..128));
+        assert_eq!(shares.take(1), None);
     }
 }
