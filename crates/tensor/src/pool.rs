@@ -397,7 +397,9 @@ mod tests {
                 let seen: Vec<AtomicUsize> = (0..total).map(|_| AtomicUsize::new(0)).collect();
                 pool.run(&|thread| {
                     while let Some(range) = shares.take(thread) {
-                        range.for_each(|i| drop(seen[i].fetch_add(1, Ordering::Relaxed)));
+                        for i in range {
+                            seen[i].fetch_add(1, Ordering::Relaxed);
+                        }
                     }
                 });
                 assert!(seen.iter().all(|n| n.load(Ordering::Relaxed) == 1));
