@@ -45,7 +45,7 @@ const MARKS: &[(&str, &[&str], bool)] = &[
 /// Tokens by number: text and what it is for.
 type Tokens = BTreeMap<u32, (String, i32)>;
 
-/// Adds the tokenizer to a file that has none. There are as many tokens afterwards as the
+/// Adds the tokenizer to a file that has none, or leaves the file as it is. There are as many tokens afterwards as the
 /// embedding has rows.
 ///
 /// # Errors
@@ -78,22 +78,22 @@ pub fn describe(files: Files<'_>, file: &mut ModelFile) -> Result<(), FormatErro
         texts.push(text);
         kinds.push(kind);
     }
+    let mut ids = Vec::new();
+    for (mark, keys, needed) in MARKS {
+        match tokens.iter().find(|(_, (text, _))| text == mark) {
+            Some((id, _)) => ids.extend(keys.iter().map(|key| (*key, *id))),
+            None if *needed => return Err(wrong("tokenizer", mark, "missing", "a token")),
+            None => {}
+        }
+    }
+
     let metadata = &mut file.metadata;
     metadata.insert("tokenizer.ggml.model", "bert")?;
     metadata.insert("tokenizer.ggml.pre", "default")?;
     metadata.insert("tokenizer.ggml.tokens", texts)?;
     metadata.insert("tokenizer.ggml.token_type", kinds)?;
-    for (mark, keys, needed) in MARKS {
-        let found = tokens.iter().find(|(_, (text, _))| text == mark);
-        match found {
-            Some((id, _)) => {
-                for key in *keys {
-                    metadata.insert(format!("tokenizer.ggml.{key}"), *id)?;
-                }
-            }
-            None if *needed => return Err(wrong("tokenizer", mark, "missing", "a token")),
-            None => {}
-        }
+    for (key, id) in ids {
+        metadata.insert(format!("tokenizer.ggml.{key}"), id)?;
     }
     Ok(())
 }
