@@ -109,6 +109,12 @@ fn what_cannot_be_is_refused() {
     let error = embedder.embed_tokens(&[40], options).unwrap_err();
     assert!(matches!(error, EngineError::Model(ModelError::Token { id: 40, .. })), "{error}");
     assert!(matches!(embedder.embed("a", options), Err(EngineError::NoTokenizer { .. })));
+    for (lowercase, reads) in [(true, true), (false, false)] {
+        let mut cased = reading();
+        cased.more.push(("tokenizer.ggml.normalizer.lowercase".into(), lowercase.into()));
+        let found = Embedder::load(&cased.file(), EngineOptions::default()).unwrap();
+        assert_eq!(found.embed("a", options).is_ok(), reads, "{lowercase}");
+    }
     let error = Embedder::load(&Tiny::llama().file(), EngineOptions::default()).unwrap_err();
     assert!(matches!(error, EngineError::Model(ModelError::Decoder { .. })), "{error}");
     // Damaged weights make an error and no vector.

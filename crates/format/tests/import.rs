@@ -156,6 +156,7 @@ fn a_vocabulary_is_spelled_as_gguf_has_it_whichever_file_it_comes_from() {
         let kinds = m.i32s("tokenizer.ggml.token_type").unwrap().unwrap();
         assert_eq!(kinds, [3, 3, 3, 3, 1, 1, 1, 5, 5]);
         assert_eq!(m.string("tokenizer.ggml.model").unwrap(), Some("bert"));
+        assert_eq!(m.bool("tokenizer.ggml.normalizer.lowercase").unwrap(), Some(true));
         for (key, id) in
             [("bos", 2), ("cls", 2), ("eos", 3), ("seperator", 3), ("unknown", 1), ("padding", 0)]
         {

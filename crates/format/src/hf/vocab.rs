@@ -90,6 +90,7 @@ pub fn describe(files: Files<'_>, file: &mut ModelFile) -> Result<(), FormatErro
     let metadata = &mut file.metadata;
     metadata.insert("tokenizer.ggml.model", "bert")?;
     metadata.insert("tokenizer.ggml.pre", "default")?;
+    metadata.insert("tokenizer.ggml.normalizer.lowercase", true)?;
     metadata.insert("tokenizer.ggml.tokens", texts)?;
     metadata.insert("tokenizer.ggml.token_type", kinds)?;
     for (key, id) in ids {
