@@ -3,6 +3,8 @@
 pub(crate) mod bench;
 pub(crate) mod complete;
 pub(crate) mod completions;
+pub(crate) mod embed;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod perplexity;

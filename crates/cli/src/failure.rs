@@ -124,7 +124,7 @@ macro_rules! from_errors {
 from_errors!(
     serde_json::Error => |_| "the file must hold one JSON value",
     TemplateError => |_| "the template or what it is given is at fault; the message says where",
-    FormatError => |_| "the file is damaged or is no model; fetch it again, or see its source",
+    FormatError => format_advice,
     ModelError => model_advice,
     EngineError => engine_advice,
     DropletError => |error| match error {
@@ -137,9 +137,21 @@ from_errors!(
     },
 );
 
+fn format_advice(error: &FormatError) -> &'static str {
+    match error {
+        FormatError::Config { .. } | FormatError::Folder { .. } => {
+            "what would be computed otherwise here is refused; the message names the key"
+        }
+        FormatError::Range { .. } => "--type bf16 or f32 hold every number of a model",
+        _ => "the file is damaged or is no model; fetch it again, or see its source",
+    }
+}
+
 fn model_advice(error: &ModelError) -> &'static str {
     match error {
         ModelError::Context { .. } => "a shorter text or a smaller --ctx fits the model",
+        ModelError::Encoder { .. } => "`ondine embed` makes vectors with this model",
+        ModelError::Decoder { .. } => "`ondine run` continues texts with this model",
         ModelError::Token { .. } => "token ids count from 0 to the vocabulary's size less one",
         _ => "`ondine inspect` shows what the file holds",
     }
@@ -154,7 +166,11 @@ fn engine_advice(error: &EngineError) -> &'static str {
         }
         EngineError::NoFim => "`ondine run --raw` continues text with a model that fills no gaps",
         EngineError::Context { .. } => "shorten the prompt, or raise --ctx up to the model's own",
-        EngineError::Numerical { .. } => "the file's weights are damaged; fetch it again",
+        EngineError::TooLong { .. } => "--truncate reads the beginning of what is too long",
+        EngineError::NoPooling => "--pooling says it: mean, cls or last",
+        EngineError::NoVector | EngineError::Numerical { .. } => {
+            "the file's weights are damaged; fetch it again"
+        }
         EngineError::Grammar(_) | EngineError::NothingAllowed { .. } => {
             "the grammar is held to or refused, never dropped; the message says what is wrong"
         }

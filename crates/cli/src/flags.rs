@@ -71,10 +71,14 @@ pub(crate) enum Value {
     Tokens,
     /// An instruction set.
     Isa,
-    /// One of a few words.
+    /// One of a few words; the name stands in the help.
+    Choice(&'static str, &'static [&'static str]),
+    /// A positional argument: one of a few words.
     OneOf(&'static [&'static str]),
     /// A positional argument: any text.
     Word(&'static str),
+    /// Positional arguments: any number of texts.
+    Words(&'static str),
     /// A positional argument: a file or a folder.
     File(&'static str),
 }
@@ -82,7 +86,7 @@ pub(crate) enum Value {
 impl Flag {
     /// Whether it is typed with two dashes, not by its place.
     pub(crate) fn is_long(&self) -> bool {
-        !matches!(self.value, Value::Word(_) | Value::File(_) | Value::OneOf(_))
+        !matches!(self.value, Value::Word(_) | Value::Words(_) | Value::File(_) | Value::OneOf(_))
     }
 }
 
@@ -250,6 +254,57 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             &JSON,
         ],
         run: commands::complete::run,
+    },
+    CommandSpec {
+        name: "embed",
+        about: "Turn texts into vectors, one line a text",
+        more: "Vectors of an encoder such as bert: numbers separated by spaces, or with --json an \
+               object a line.\nTexts come from the command line, from the lines of a file or from a \
+               pipe.\n\nExamples:\n  ondine embed -m minilm.gguf \"a cat\" \"a dog\"\n  \
+               ondine embed -m minilm.gguf --file lines.txt --json > vectors.jsonl",
+        flags: &[
+            &flag("texts", Value::Words("TEXT"), "The texts"),
+            &MODEL_NEEDED,
+            &flag("file", Value::Path("FILE"), "A file with a text on each line"),
+            &flag(
+                "pooling",
+                Value::Choice("HOW", commands::embed::POOLINGS),
+                "How the rows of a text become one vector [default: what the file says]",
+            ),
+            &flag("no-normalize", Value::Switch, "Leave the vectors' lengths, which else become 1"),
+            &flag(
+                "truncate",
+                Value::Switch,
+                "Cut what the model cannot read at once, instead of refusing it",
+            ),
+            &THREADS,
+            &ISA,
+            &JSON,
+        ],
+        run: commands::embed::run,
+    },
+    CommandSpec {
+        name: "import",
+        about: "Turn a Hugging Face folder into a GGUF file",
+        more: "Reads config.json, safetensors, and a WordPiece tokenizer (tokenizer.json or \
+               vocab.txt), and the\npooling of an embedding model. What GGUF cannot say is \
+               refused by name. Vectors and small tables\nstay 32-bit floats; rows that are no whole \
+               blocks of the type keep their own.\n\nExample:\n  \
+               ondine import all-MiniLM-L6-v2 minilm.gguf --type f16",
+        flags: &[
+            &Flag {
+                required: true,
+                ..flag("folder", Value::File("FOLDER"), "The folder with config.json")
+            },
+            &Flag { required: true, ..flag("out", Value::File("OUT"), "The file to write") },
+            &flag(
+                "type",
+                Value::Choice("TYPE", commands::import::TYPES),
+                "How the weights are stored [default: as in the folder]",
+            ),
+            &flag("force", Value::Switch, "Replace OUT where it is there already"),
+        ],
+        run: commands::import::run,
     },
     CommandSpec {
         name: "inspect",
@@ -426,6 +481,8 @@ fn argument(flag: &'static Flag) -> Arg {
         }
         Value::Tokens => take(arg, "IDS", ValueParser::new(tokens)),
         Value::Isa => take(arg, "ISA", ValueParser::new(isa)),
+        Value::Words(name) => take(arg, name, value_parser!(String)).num_args(1..),
+        Value::Choice(name, words) => take(arg, name, PossibleValuesParser::new(words).into()),
         Value::OneOf(words) => take(arg, "SHELL", PossibleValuesParser::new(words).into()),
     }
 }
@@ -580,6 +637,8 @@ mod tests {
             ],
         ),
         ("complete", &["-m", "--prefix", "--suffix"]),
+        ("embed", &["TEXT", "-m", "--file", "--pooling", "--no-normalize", "--truncate", "--json"]),
+        ("import", &["FOLDER", "OUT", "--type", "--force"]),
         ("inspect", &["FILE", "--json"]),
         ("tokenize", &["-m", "--file", "--special", "--json"]),
         ("template", &["--template", "--input", "--now"]),
@@ -638,6 +697,12 @@ mod tests {
             ("ondine logits -m f --tokens 1,2,3", true),
             ("ondine logits --tokens 1", false),
             ("ondine complete --suffix x", false),
+            ("ondine embed -m f a b c", true),
+            ("ondine embed -m f --pooling max a", false),
+            ("ondine embed a", false),
+            ("ondine import a b --type q8_0", true),
+            ("ondine import a b --type q4_k", false),
+            ("ondine import a", false),
             ("ondine completions bash", true),
             ("ondine completions cmd", false),
             ("ondine", false),

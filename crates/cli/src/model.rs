@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use ondine_engine::{Engine, EngineOptions};
+use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
+use ondine_format::hf::pooling::{self, Modules};
+use ondine_format::hf::vocab::{self, Files};
 use ondine_format::{ModelFile, gguf, hf};
-use ondine_model::Model;
+use ondine_model::{Model, ModelError};
 use ondine_tensor::Bytes;
 use ondine_text::Tokenizer;
 
@@ -36,7 +38,8 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
         let (bytes, file) = if is_droplet(path) {
             (ondine_droplet::bytes().len(), ondine_droplet::file()?)
         } else if path.is_dir() {
-            folder(path)?
+            let Folder { bytes, file, .. } = folder(path)?;
+            (bytes, file)
         } else {
             let bytes = input::map(path)?;
             (bytes.len(), gguf::read(bytes).map_err(|error| Failure::from(error).at(&name))?)
@@ -65,10 +68,25 @@ impl Opened {
     /// The model with everything that text needs.
     pub(crate) fn engine(&self, options: EngineOptions) -> Result<Arc<Engine>, Failure> {
         progress::during("loading the model", || Engine::load(&self.file, options))
-            .map_err(|error| self.refused(error.into()))
+            .map_err(|error| self.refused(error))
     }
 
-    fn refused(&self, failure: Failure) -> Failure {
+    /// The encoder with everything that text needs.
+    pub(crate) fn embedder(&self, options: EngineOptions) -> Result<Embedder, Failure> {
+        progress::during("loading the model", || Embedder::load(&self.file, options))
+            .map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: EngineError) -> Failure {
+        // The wrong kind of model is no unknown one: its own advice is the better one.
+        let kind = matches!(
+            error,
+            EngineError::Model(ModelError::Encoder { .. } | ModelError::Decoder { .. })
+        );
+        let failure = Failure::from(error);
+        if kind {
+            return failure.at(&self.name);
+        }
         let families = ondine_model::architectures().collect::<Vec<_>>().join(", ");
         failure.at(&self.name).hint(format!("the families are {families}; see `ondine inspect`"))
     }
@@ -92,8 +110,18 @@ const SINGLE: &str = "model.safetensors";
 /// The most weight files a folder may have.
 const SHARDS_MAX: usize = 4096;
 
+/// A Hugging Face folder that has been read.
+pub(crate) struct Folder {
+    /// Bytes of its weights.
+    pub(crate) bytes: usize,
+    /// Its model, with the tokenizer where that could be converted.
+    pub(crate) file: ModelFile,
+    /// Why it could not. Ids can be evaluated all the same.
+    pub(crate) tokenizer: Result<(), Failure>,
+}
+
 /// Reads a Hugging Face folder.
-fn folder(path: &Path) -> Result<(usize, ModelFile), Failure> {
+pub(crate) fn folder(path: &Path) -> Result<Folder, Failure> {
     let config = path.join("config.json");
     if !config.is_file() {
         return Err(Failure::new("is a folder without config.json")
@@ -103,9 +131,34 @@ fn folder(path: &Path) -> Result<(usize, ModelFile), Failure> {
     let config = input::text(&config)?;
     let shards = shards(path)?;
     let bytes = shards.iter().map(|shard| shard.len()).sum();
-    let file =
-        hf::read(&config, shards).map_err(|error| Failure::from(error).at(path.display()))?;
-    Ok((bytes, file))
+    let failed = |error| Failure::from(error).at(path.display());
+    let mut file = hf::read(&config, shards).map_err(failed)?;
+    let [tokenizer_json, vocab_txt, tokenizer_config] =
+        ["tokenizer.json", "vocab.txt", "tokenizer_config.json"].map(|name| optional(path, name));
+    let (tokenizer_json, vocab_txt) = (tokenizer_json?, vocab_txt?);
+    let tokenizer_config = tokenizer_config?;
+    let files = Files {
+        tokenizer_json: tokenizer_json.as_deref(),
+        vocab_txt: vocab_txt.as_deref(),
+        tokenizer_config: tokenizer_config.as_deref(),
+    };
+    let tokenizer = vocab::describe(files, &mut file).map_err(failed);
+    if let Some(modules) = optional(path, "modules.json")?
+        && let Some(home) = Modules::read(&modules).map_err(failed)?.pooling()
+    {
+        let config = input::text(&inside(&inside(path, home)?, "config.json")?)?;
+        let number = pooling::number(&config).map_err(failed)?;
+        let architecture = file.metadata.string("general.architecture")?.unwrap_or_default();
+        let key = format!("{architecture}.pooling_type");
+        file.metadata.set(key, number).map_err(failed)?;
+    }
+    Ok(Folder { bytes, file, tokenizer })
+}
+
+/// The text of a file in a folder, where it is there.
+fn optional(folder: &Path, name: &str) -> Result<Option<String>, Failure> {
+    let path = inside(folder, name)?;
+    path.is_file().then(|| input::text(&path)).transpose()
 }
 
 /// Maps the weight files that a folder names, none of them outside it.
@@ -153,7 +206,8 @@ fn inside(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
         return Ok(path);
     };
     // Hugging Face's own cache keeps snapshots as links into a folder of blobs beside them.
-    let blobs = home.parent().filter(|above| above.ends_with("snapshots"));
+    // The folder may be a snapshot, or one inside it.
+    let blobs = home.ancestors().skip(1).take(2).find(|above| above.ends_with("snapshots"));
     let blobs = blobs.and_then(Path::parent).map(|repository| repository.join("blobs"));
     if real.starts_with(&home) || blobs.is_some_and(|blobs| real.starts_with(blobs)) {
         Ok(path)

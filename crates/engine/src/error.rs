@@ -72,6 +72,20 @@ pub enum EngineError {
         /// Where.
         position: usize,
     },
+    /// A text with more tokens than an encoder has positions.
+    #[error("the text takes {tokens} tokens with its marks, the model reads {context} at once")]
+    TooLong {
+        /// Tokens of the text, the marks among them.
+        tokens: usize,
+        /// Positions of the model.
+        context: usize,
+    },
+    /// Nobody said how the rows of an encoder become one vector.
+    #[error("the file does not say how a text's rows become one vector, and nobody else did")]
+    NoPooling,
+    /// The vector has something else than numbers in it: the weights are damaged.
+    #[error("numerical: the vector is not made of numbers")]
+    NoVector,
     /// A text too short to score.
     #[error("scoring windows of {window} tokens needs at least as many, the text has {tokens}")]
     TooShort {

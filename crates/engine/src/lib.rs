@@ -1,6 +1,6 @@
 //! Tokens in, tokens out: loaded models, sessions, sampling, constrained generation.
 //!
-//! Two nouns. An [`Engine`] is a loaded model and never changes. A [`Session`] is one timeline on
+//! Two nouns for talking. An [`Engine`] is a loaded model and never changes. A [`Session`] is one timeline on
 //! it: give it the whole prompt, it reuses what it can; then take tokens for as long as you like.
 //!
 //! ```no_run
@@ -18,6 +18,8 @@
 //! # }
 //! ```
 //!
+//! A third for comparing: an [`Embedder`] is a loaded encoder, which turns a text into a vector.
+//!
 //! An engine has no clock, no files, no network and no thread of its own (those that compute
 //! belong to `tensor`), and its random numbers come from a seed: the same weights, prompt, seed
 //! and thread count give the same tokens. "Prompt" means the calls that led there: a kernel may
@@ -32,8 +34,10 @@
 //! | [`session`] | sync, rewind, fork, shift |
 //! | [`generate`], `stop`, `utf8` | the iterator, and text on its way out |
 //! | [`sample`], `rng` | logits to a token |
+//! | [`embed`] | texts to vectors |
 //! | [`perplexity`](mod@perplexity) | how well a text is foretold |
 
+pub mod embed;
 pub mod engine;
 pub mod error;
 pub mod generate;
@@ -47,6 +51,7 @@ pub mod session;
 mod stop;
 mod utf8;
 
+pub use embed::{EmbedOptions, Embedder, Embedding, Overlong};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use generate::{FinishReason, GenerateOptions, Generation, Step};

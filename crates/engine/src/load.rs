@@ -12,6 +12,11 @@ pub(crate) fn tokenizer(metadata: &Metadata, vocab: usize) -> Result<Tokenizer, 
         Ok(None) => return Err("the file names none".into()),
         Err(error) => return Err(error.to_string()),
     };
+    // Newer files say so where words keep their case; ours lose it.
+    let lowercase = metadata.bool("tokenizer.ggml.normalizer.lowercase");
+    if spec.model == "bert" && lowercase.map_err(|error| error.to_string())? == Some(false) {
+        return Err("its words keep their case, which is not supported".into());
+    }
     let tokens = spec.tokens.len();
     if tokens > vocab {
         return Err(format!("it has {tokens} tokens, the model only {vocab}"));

@@ -255,6 +255,28 @@ pub enum FormatError {
         /// What is converted.
         expected: String,
     },
+    /// A file of a folder beside `config.json` that asks for what is not converted.
+    #[error("{file}: {key:?} is {found}, expected {expected}")]
+    Folder {
+        /// Which file.
+        file: &'static str,
+        /// The key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What is converted.
+        expected: String,
+    },
+    /// A number that a tensor's new type cannot hold.
+    #[error("tensor {name:?} holds {found}, which {dtype} cannot hold")]
+    Range {
+        /// The tensor.
+        name: String,
+        /// The number.
+        found: f32,
+        /// The type it should have become.
+        dtype: DType,
+    },
     /// A tensor that the model type does not have.
     #[error("tensor {name:?} is not known in a model of type {model_type:?}")]
     UnknownTensor {

@@ -2,7 +2,8 @@
 //!
 //! What comes out is a [`ModelFile`] like any other, so that nothing above knows where a model was
 //! stored. Converting copies only what must change its order: the rows of a llama's query and key
-//! weights, and the transposed weights of gpt2. The tokenizer's files are not read here.
+//! weights, and the transposed weights of gpt2. The tokenizer's files are read by [`vocab`], and
+//! what says how an embedding model pools by [`pooling`].
 //!
 //! Paths are the caller's; this module only says which names an index may hold ([`Index`]).
 
@@ -17,6 +18,9 @@ use ondine_tensor::{Bytes, DType};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
+
+pub mod pooling;
+pub mod vocab;
 
 /// A model type of `config.json`, and what its tensors are called.
 struct Family {
@@ -34,6 +38,13 @@ struct Family {
     inside: &'static [(&'static str, &'static str)],
     /// Buffers of a layer that are no weights.
     buffers: &'static [&'static str],
+    /// What stands outside the layers and is not converted: buffers, heads of the training. Names
+    /// that begin so.
+    left: &'static [&'static str],
+    /// Whether tokens are foretold: an encoder has no output.
+    head: bool,
+    /// What `hidden_act` may be.
+    activations: &'static [&'static str],
     /// Whether rotation takes neighbours for pairs, where the checkpoint takes halves.
     interleave: bool,
     /// Weights of a layer that are stored input by output.
@@ -68,6 +79,9 @@ const LLAMA: Family = Family {
     layer: "model.layers.",
     inside: LLAMA_INSIDE,
     buffers: &["self_attn.rotary_emb.inv_freq"],
+    left: &[],
+    head: true,
+    activations: &["silu", "swish"],
     interleave: true,
     transposed: &[],
     tied: false,
@@ -101,6 +115,43 @@ const FAMILIES: &[Family] = &[
         interleave: false,
         transposed: &["attn_qkv", "attn_output", "ffn_up", "ffn_down"],
         tied: true,
+        ..LLAMA
+    },
+    Family {
+        model_types: &["bert"],
+        architecture: "bert",
+        describe: bert_metadata,
+        prefix: "bert.",
+        outside: &[
+            ("embeddings.word_embeddings", "token_embd"),
+            ("embeddings.position_embeddings", "position_embd"),
+            ("embeddings.token_type_embeddings", "token_types"),
+            ("embeddings.LayerNorm", "token_embd_norm"),
+        ],
+        layer: "encoder.layer.",
+        inside: &[
+            ("attention.self.query", "attn_q"),
+            ("attention.self.key", "attn_k"),
+            ("attention.self.value", "attn_v"),
+            ("attention.output.dense", "attn_output"),
+            ("attention.output.LayerNorm", "attn_output_norm"),
+            ("intermediate.dense", "ffn_up"),
+            ("output.dense", "ffn_down"),
+            ("output.LayerNorm", "layer_output_norm"),
+        ],
+        buffers: &[],
+        // The pooler and the heads served the training; a text's vector is made of the rows.
+        left: &[
+            "embeddings.position_ids",
+            "pooler.dense.",
+            "cls.predictions.",
+            "cls.seq_relationship.",
+        ],
+        head: false,
+        activations: &["gelu"],
+        interleave: false,
+        transposed: &[],
+        tied: true,
     },
 ];
 
@@ -127,6 +178,11 @@ struct Config {
     sliding_window: Option<u32>,
     use_sliding_window: Option<bool>,
     mlp_bias: Option<bool>,
+    // Those of bert.
+    layer_norm_eps: Option<f32>,
+    type_vocab_size: Option<u32>,
+    position_embedding_type: Option<String>,
+    is_decoder: Option<bool>,
     // Those of gpt2.
     n_layer: Option<u32>,
     n_head: Option<u32>,
@@ -279,7 +335,7 @@ fn convert(config_json: &str, entries: Vec<Entry>) -> Result<ModelFile, FormatEr
             FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
         return Err(unsupported("model_type", &config.model_type, &known.join(", ")));
     };
-    refuse_variants(&config)?;
+    refuse_variants(&config, family)?;
     let mut metadata = Metadata::new();
     metadata.insert("general.architecture", family.architecture)?;
     let Described { heads, freqs } = (family.describe)(&config, family, &mut metadata)?;
@@ -288,7 +344,7 @@ fn convert(config_json: &str, entries: Vec<Entry>) -> Result<ModelFile, FormatEr
     if let Some(size) = config.vocab_size {
         metadata.insert(format!("{}.vocab_size", family.architecture), size)?;
     }
-    let tied = config.tie_word_embeddings.unwrap_or(family.tied);
+    let tied = !family.head || config.tie_word_embeddings.unwrap_or(family.tied);
     for entry in entries {
         let Some(name) = rename(family, &config.model_type, &entry.name)? else { continue };
         // A tied output is the embedding again.
@@ -336,13 +392,21 @@ fn missing(key: &str) -> FormatError {
 }
 
 /// What would be computed differently and is not converted: refused by name.
-fn refuse_variants(config: &Config) -> Result<(), FormatError> {
+fn refuse_variants(config: &Config, family: &Family) -> Result<(), FormatError> {
     if config.quantization_config.is_some() {
         return Err(unsupported("quantization_config", "present", "none: plain weights"));
     }
-    if let Some(act) = config.hidden_act.as_deref().filter(|act| !matches!(*act, "silu" | "swish"))
+    let other = |act: &&str| !family.activations.contains(act);
+    if let Some(act) = config.hidden_act.as_deref().filter(other) {
+        let expected = family.activations.first().copied().unwrap_or_default();
+        return Err(unsupported("hidden_act", act, expected));
+    }
+    if let Some(kind) = config.position_embedding_type.as_deref().filter(|kind| *kind != "absolute")
     {
-        return Err(unsupported("hidden_act", act, "silu"));
+        return Err(unsupported("position_embedding_type", kind, "absolute"));
+    }
+    if !family.head && config.is_decoder == Some(true) {
+        return Err(unsupported("is_decoder", "true", "false"));
     }
     let gelu = |act: &&str| !matches!(*act, "gelu_new" | "gelu_pytorch_tanh");
     if let Some(act) = config.activation_function.as_deref().filter(gelu) {
@@ -393,6 +457,31 @@ fn gpt2_metadata(
     }
     let eps = config.layer_norm_epsilon.unwrap_or(1e-5);
     metadata.insert("gpt2.attention.layer_norm_epsilon", eps)?;
+    Ok(Described { heads: heads(count, count)?, freqs: None })
+}
+
+fn bert_metadata(
+    config: &Config,
+    _: &Family,
+    metadata: &mut Metadata,
+) -> Result<Described, FormatError> {
+    let need = |name: &str, value: Option<u32>| value.ok_or_else(|| missing(name));
+    let count = need("num_attention_heads", config.num_attention_heads)?;
+    let rows = [
+        ("block_count", need("num_hidden_layers", config.num_hidden_layers)?),
+        ("context_length", need("max_position_embeddings", config.max_position_embeddings)?),
+        ("embedding_length", need("hidden_size", config.hidden_size)?),
+        ("feed_forward_length", need("intermediate_size", config.intermediate_size)?),
+        ("attention.head_count", count),
+    ];
+    for (name, value) in rows {
+        metadata.insert(format!("bert.{name}"), value)?;
+    }
+    let eps = config.layer_norm_eps.ok_or_else(|| missing("layer_norm_eps"))?;
+    metadata.insert("bert.attention.layer_norm_epsilon", eps)?;
+    metadata.insert("bert.attention.causal", false)?;
+    let segments = need("type_vocab_size", config.type_vocab_size)?;
+    metadata.insert("tokenizer.ggml.token_type_count", segments)?;
     Ok(Described { heads: heads(count, count)?, freqs: None })
 }
 
@@ -524,10 +613,17 @@ fn rename(family: &Family, model_type: &str, name: &str) -> Result<Option<String
     if number.is_some() && family.buffers.contains(&rest) {
         return Ok(None);
     }
-    let (stem, suffix) = rest.rsplit_once('.').ok_or_else(unknown)?;
-    if !matches!(suffix, "weight" | "bias") {
-        return Err(unknown());
+    if number.is_none() && family.left.iter().any(|left| rest.starts_with(left)) {
+        return Ok(None);
     }
+    let (stem, suffix) = rest.rsplit_once('.').ok_or_else(unknown)?;
+    let suffix = match suffix {
+        "weight" | "bias" => suffix,
+        // What the oldest checkpoints of bert call the two vectors of a norm.
+        "gamma" if stem.ends_with("LayerNorm") => "weight",
+        "beta" if stem.ends_with("LayerNorm") => "bias",
+        _ => return Err(unknown()),
+    };
     let table = if number.is_some() { family.inside } else { family.outside };
     let (_, to) = table.iter().find(|(from, _)| *from == stem).ok_or_else(unknown)?;
     Ok(Some(match number {

@@ -46,6 +46,11 @@ pub struct Hparams {
     pub sliding_window: Option<usize>,
     /// Experts of a layer, where there are any.
     pub experts: Option<Experts>,
+    /// Whether a token sees only those before it; `None` where the file does not say.
+    pub causal: Option<bool>,
+    /// How the rows of an embedding model become one vector, as GGUF numbers it: 0 not at all,
+    /// 1 their mean, 2 the first, 3 the last, 4 a rank; `None` where the file does not say.
+    pub pooling: Option<u32>,
 }
 
 /// How rotary positions are stretched beyond the context of the first training.
@@ -160,6 +165,8 @@ impl Hparams {
             norm_eps: norm_eps(&keys)?,
             sliding_window: sliding_window(&keys)?,
             experts: experts(&keys)?,
+            causal: metadata.bool(&keys.name("attention.causal"))?,
+            pooling: metadata.u32(&keys.name("pooling_type"))?,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! cannot hold a bad number any more: a [`Metadata`] whose keys are unique, a [`ModelFile`] whose
 //! tensors lie inside the file, [`Hparams`] that divide. It takes [`Bytes`](ondine_tensor::Bytes),
 //! never a path, and refuses to know what a file system, a thread, a clock or a network is; it
-//! does not compute either.
+//! does not compute either, except that it can write weights in another type.
 //!
 //! ```
 //! use ondine_format::{GgufWriter, Metadata, TensorLayout, gguf};
@@ -28,6 +28,7 @@
 //! | [`model_file`] | tensors with names, over the file's bytes |
 //! | [`gguf`], [`mod@write`] | GGUF in and out |
 //! | [`safetensors`], [`hf`] | Hugging Face's files, given GGUF's names |
+//! | [`recode`] | tensors in another type |
 //! | [`hparams`] | the numbers that a model is built from, checked |
 //! | [`sniff`] | what a file is, by content |
 //!
@@ -67,6 +68,7 @@ pub mod limits;
 pub mod metadata;
 pub mod model_file;
 mod order;
+pub mod recode;
 pub mod safetensors;
 pub mod sniff;
 pub mod write;

@@ -41,6 +41,8 @@ pub const PARTS: Limit = limit("parts of a split file", 1_024);
 pub const SAFETENSORS_HEADER_BYTES: Limit = limit("bytes in a safetensors header", 100_000_000);
 /// Bytes in `config.json` or a shard index.
 pub const JSON_BYTES: Limit = limit("bytes of JSON", 16 << 20);
+/// Bytes in a `tokenizer.json` whose kind is asked; its words are read up to [`JSON_BYTES`].
+pub const TOKENIZER_JSON_BYTES: Limit = limit("bytes of a tokenizer", 64 << 20);
 /// Nesting of any JSON read here.
 pub const JSON_DEPTH: Limit = limit("levels of JSON", 64);
 

@@ -17,6 +17,18 @@ pub enum ModelError {
         /// The families that are, by name.
         supported: String,
     },
+    /// A model that continues no text was asked to.
+    #[error("{architecture} is an encoder: it turns a text into a vector and continues none")]
+    Encoder {
+        /// The family.
+        architecture: String,
+    },
+    /// A model that continues texts was asked for a vector.
+    #[error("{architecture} is a decoder: it continues texts, and vectors are made by encoders")]
+    Decoder {
+        /// The family.
+        architecture: String,
+    },
     /// The family is known, a part of this model is not.
     #[error("{architecture} model with {what} is not supported")]
     Unsupported {

@@ -1,22 +1,25 @@
 //! The families, by the name that a file's `general.architecture` gives.
 //!
-//! Adding one is a file beside these and a row in the table.
+//! Adding one is a file beside these and a row in the table of its kind.
 
+mod bert;
 mod gpt2;
 mod llama;
 mod qwen2;
 mod qwen3;
 
+use crate::encoder::Encoder;
 use crate::error::ModelError;
 use crate::model::Model;
 use crate::weights::Weights;
 
-/// One row: a name, and how its models are built.
-pub(crate) struct Family {
+/// One row: a name, and how its models are built, as the kind `T`.
+pub(crate) struct Family<T: ?Sized + 'static = dyn Model> {
     architecture: &'static str,
-    pub(crate) load: fn(Weights<'_>) -> Result<Box<dyn Model>, ModelError>,
+    pub(crate) load: fn(Weights<'_>) -> Result<Box<T>, ModelError>,
 }
 
+/// Those that continue a text.
 const FAMILIES: &[Family] = &[
     Family { architecture: "llama", load: llama::load },
     Family { architecture: "qwen2", load: qwen2::load },
@@ -24,17 +27,31 @@ const FAMILIES: &[Family] = &[
     Family { architecture: "gpt2", load: gpt2::load },
 ];
 
-/// The names of the families that can be loaded.
+/// Those that turn a text into numbers and continue none.
+const ENCODERS: &[Family<dyn Encoder>] = &[Family { architecture: "bert", load: bert::load }];
+
+/// The names of the families that can be loaded, of both kinds.
 pub fn architectures() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|family| family.architecture)
+    let encoders = ENCODERS.iter().map(|family| family.architecture);
+    FAMILIES.iter().map(|family| family.architecture).chain(encoders)
+}
+
+/// A family, by its kind.
+pub(crate) enum Kind {
+    Decoder(&'static Family),
+    Encoder(&'static Family<dyn Encoder>),
 }
 
 /// The family of this name.
-pub(crate) fn find(architecture: &str) -> Result<&'static Family, ModelError> {
-    FAMILIES.iter().find(|family| family.architecture == architecture).ok_or_else(|| {
-        ModelError::Architecture {
+pub(crate) fn find(architecture: &str) -> Result<Kind, ModelError> {
+    let decoder = FAMILIES.iter().find(|family| family.architecture == architecture);
+    let encoder = ENCODERS.iter().find(|family| family.architecture == architecture);
+    match (decoder, encoder) {
+        (Some(family), _) => Ok(Kind::Decoder(family)),
+        (None, Some(family)) => Ok(Kind::Encoder(family)),
+        (None, None) => Err(ModelError::Architecture {
             found: architecture.into(),
             supported: architectures().collect::<Vec<_>>().join(", "),
-        }
-    })
+        }),
+    }
 }

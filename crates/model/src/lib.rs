@@ -3,7 +3,8 @@
 //! A [`Model`] turns tokens into logits. It owns weights and nothing else: what it remembers of a
 //! conversation lies in the [`Cache`](ondine_cache::Cache) it is
 //! given, and what computes is the [`Cpu`](ondine_tensor::Cpu) it is given.
-//! It refuses to know text, sampling, files and how weights are stored.
+//! An [`Encoder`] turns the tokens of a whole text into a row for each, and remembers nothing.
+//! The crate refuses to know text, sampling, files and how weights are stored.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,13 +20,15 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `family/` | llama, qwen2, qwen3, gpt2, and the table of their names |
+//! | `family/` | llama, qwen2, qwen3, gpt2, bert, and the tables of their names |
 //! | `layer/` | the parts they are made of |
 //! | [`model`] | the trait, checks and pieces that all families share |
+//! | [`encoder`] | the same for those that continue no text |
 //! | [`run`] | one batch: scratch memory, which logits are wanted |
 //! | [`plan`](mod@plan) | how much memory a model takes |
 //! | `weights` | tensors by name, shapes checked, none left over |
 
+pub mod encoder;
 pub mod error;
 pub mod family;
 mod layer;
@@ -37,6 +40,7 @@ mod weights;
 
 use ondine_format::{Hparams, ModelFile};
 
+pub use encoder::{Encoder, Pooling};
 pub use error::ModelError;
 pub use family::architectures;
 pub use model::Model;
@@ -44,15 +48,42 @@ pub use plan::{MemoryPlan, plan};
 pub use run::{BATCH, Run, Scratch, Want};
 pub use shape::Shape;
 
+use family::Kind;
 use weights::Weights;
 
 /// Builds the model that a file describes.
 ///
 /// # Errors
 /// An architecture or a part of it that is not supported, metadata out of range, a tensor that is
-/// missing, has the wrong shape, or that the family has no place for.
+/// missing, has the wrong shape, or that the family has no place for; an encoder.
 pub fn load(file: &ModelFile) -> Result<Box<dyn Model>, ModelError> {
     let hparams = Hparams::of(file)?;
-    let family = family::find(&hparams.architecture)?;
-    (family.load)(Weights::new(file, &hparams)?)
+    match family::find(&hparams.architecture)? {
+        Kind::Decoder(family) => {
+            let weights = Weights::new(file, &hparams)?;
+            if hparams.causal == Some(false) {
+                return Err(weights.unsupported("attention in both directions"));
+            }
+            (family.load)(weights)
+        }
+        Kind::Encoder(_) => Err(ModelError::Encoder { architecture: hparams.architecture }),
+    }
+}
+
+/// Builds the encoder that a file describes.
+///
+/// # Errors
+/// As [`load`], where the file holds a decoder instead.
+pub fn load_encoder(file: &ModelFile) -> Result<Box<dyn Encoder>, ModelError> {
+    let hparams = Hparams::of(file)?;
+    match family::find(&hparams.architecture)? {
+        Kind::Encoder(family) => {
+            let weights = Weights::new(file, &hparams)?;
+            if hparams.causal == Some(true) {
+                return Err(weights.unsupported("attention in one direction"));
+            }
+            (family.load)(weights)
+        }
+        Kind::Decoder(_) => Err(ModelError::Decoder { architecture: hparams.architecture }),
+    }
 }

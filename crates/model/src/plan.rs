@@ -3,7 +3,7 @@
 use ondine_format::{Hparams, ModelFile};
 
 use crate::error::ModelError;
-use crate::family;
+use crate::family::{self, Kind};
 use crate::run::{BATCH, Scratch};
 use crate::shape::Shape;
 
@@ -12,7 +12,7 @@ use crate::shape::Shape;
 pub struct MemoryPlan {
     /// Weights, as they lie in the file. Mapped, they are the system's to drop and read again.
     pub weights_bytes: usize,
-    /// Keys and values of one full context.
+    /// Keys and values of one full context; of an encoder, those of one layer.
     pub kv_bytes: usize,
     /// Activations of one batch, one row of logits, and the angles of rotary positions.
     pub scratch_bytes: usize,
@@ -32,7 +32,7 @@ impl MemoryPlan {
 /// that is no number.
 pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> {
     let hparams = Hparams::of(file)?;
-    family::find(&hparams.architecture)?;
+    let kind = family::find(&hparams.architecture)?;
     let shape = Shape::new(&hparams)?;
     if context > shape.context {
         let Shape { context: has, window, .. } = shape;
@@ -42,10 +42,16 @@ pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> 
     let weights_bytes = (file.tensors.iter())
         .try_fold(0usize, |sum, tensor| sum.checked_add(tensor.data.len()))
         .ok_or(too_large("weights"))?;
-    let kv_bytes = shape.cache().bytes_for(context).ok_or(too_large("keys and values"))?;
+    // An encoder keeps one layer's keys and values at a time, but takes a text in one piece and
+    // gives no logits.
+    let (cache, rows, logits) = match kind {
+        Kind::Decoder(_) => (shape.cache(), BATCH.min(context), shape.vocab),
+        Kind::Encoder(_) => (shape.one_layer(), context, 0),
+    };
+    let kv_bytes = cache.bytes_for(context).ok_or(too_large("keys and values"))?;
     let scratch_bytes = Scratch::floats_per_row(&shape)
-        .and_then(|floats| floats.checked_mul(BATCH.min(context)))
-        .and_then(|floats| floats.checked_add(shape.vocab))
+        .and_then(|floats| floats.checked_mul(rows))
+        .and_then(|floats| floats.checked_add(logits))
         // A sine and a cosine for each pair of dimensions that rotate, at each position.
         .and_then(|floats| floats.checked_add(hparams.rope_dims.checked_mul(context)?))
         .and_then(|floats| floats.checked_mul(size_of::<f32>()))

@@ -121,6 +121,11 @@ impl Run<'_> {
         norm.apply(self.cpu, &self.scratch.x, &mut self.scratch.h);
     }
 
+    /// x = h
+    pub(crate) fn keep(&mut self) {
+        self.scratch.x.as_mut_slice().copy_from_slice(self.scratch.h.as_slice());
+    }
+
     /// x += h
     pub(crate) fn add(&mut self) {
         self.cpu.add(&mut self.scratch.x, &self.scratch.h);

@@ -67,6 +67,11 @@ impl Shape {
         CacheShape { layers: self.layers, kv_heads: self.kv_heads, head_dim: self.head_dim }
     }
 
+    /// What a position of one layer costs: all that an encoder needs, as nothing is remembered.
+    pub(crate) fn one_layer(&self) -> CacheShape {
+        CacheShape { layers: 1, ..self.cache() }
+    }
+
     /// Width of all heads of queries together.
     pub fn query_width(&self) -> usize {
         self.heads * self.head_dim

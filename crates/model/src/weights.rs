@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use ondine_format::{Hparams, ModelFile};
 use ondine_tensor::Matrix;
 
+use crate::encoder::Pooling;
 use crate::error::ModelError;
 use crate::layer::{Linear, Norm};
 use crate::shape::Shape;
@@ -86,6 +87,31 @@ impl<'a> Weights<'a> {
         len: usize,
     ) -> Result<Option<Vec<f32>>, ModelError> {
         self.has(name).then(|| self.vector(name, len)).transpose()
+    }
+
+    /// The first row of a table of any height, if the file has it.
+    pub(crate) fn first_row(
+        &self,
+        name: &str,
+        width: usize,
+    ) -> Result<Option<Vec<f32>>, ModelError> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let rows = self.file.matrix(name)?.rows();
+        let mut row = vec![0.0; width];
+        self.matrix(name, rows, width)?.decode_row(0, &mut row);
+        Ok(Some(row))
+    }
+
+    /// How the file wants an encoder's rows to become a vector; `None` where it does not say.
+    pub(crate) fn pooling(&self) -> Result<Option<Pooling>, ModelError> {
+        match self.hparams.pooling {
+            None | Some(0) => Ok(None),
+            Some(number) => Pooling::from_number(number)
+                .map(Some)
+                .ok_or_else(|| self.unsupported(format!("pooling of type {number}"))),
+        }
     }
 
     /// `name.weight`, and `name.bias` where the file has one.

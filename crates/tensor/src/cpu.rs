@@ -447,13 +447,34 @@ impl Cpu {
         scale: f32,
         out: &mut Rows,
     ) {
+        self.attend_seeing(q, kv, |row| first_position + row + 1, scale, out);
+    }
+
+    /// Attention in both directions: every row of `q` sees all `q.count()` tokens. Otherwise as
+    /// [`Cpu::attend`].
+    ///
+    /// # Panics
+    /// As [`Cpu::attend`].
+    pub fn attend_all(&self, q: &Rows, kv: &KvPages<'_>, scale: f32, out: &mut Rows) {
+        self.attend_seeing(q, kv, |_| q.count(), scale, out);
+    }
+
+    /// Attention where row `r` sees the first `seen(r)` tokens; later rows see no fewer.
+    fn attend_seeing(
+        &self,
+        q: &Rows,
+        kv: &KvPages<'_>,
+        seen: impl Fn(usize) -> usize + Sync,
+        scale: f32,
+        out: &mut Rows,
+    ) {
         let dim = kv.head_dim;
         assert_eq!((q.count(), q.width()), (out.count(), out.width()), "attend: shapes");
         let heads = q.width().checked_div(dim).unwrap_or(0);
         assert_eq!(heads * dim, q.width(), "attend: queries are not heads of {dim}");
         assert!(kv.kv_heads > 0 && heads.is_multiple_of(kv.kv_heads), "attend: groups");
         assert_eq!(kv.page_tokens, PAGE, "attend: page size");
-        let tokens = first_position + q.count();
+        let tokens = q.count().checked_sub(1).map_or(0, &seen);
         assert!(
             kv.keys.len() >= tokens.div_ceil(PAGE) && kv.values.len() >= kv.keys.len(),
             "attend: {tokens} tokens in {} pages",
@@ -487,7 +508,7 @@ impl Cpu {
                 let mut limits = [0; 16];
                 for (j, column) in columns.clone().enumerate() {
                     let (row, head) = place(column);
-                    limits[j] = first_position + row + 1;
+                    limits[j] = seen(row);
                     let q = &q.row(row)[head * dim..(head + 1) * dim];
                     for (to, q) in queries.chunks_exact_mut(n).zip(q) {
                         to[j] = q * scale;
@@ -526,6 +547,11 @@ impl Cpu {
     /// Gelu, in its tanh form.
     pub fn gelu(&self, x: &mut Rows) {
         self.each_row(x, |_, x| element::gelu(self.isa, x));
+    }
+
+    /// Gelu by its definition, with the error function.
+    pub fn gelu_erf(&self, x: &mut Rows) {
+        self.each_row(x, |_, x| element::gelu_erf(self.isa, x));
     }
 
     /// `x += y`.

@@ -7,7 +7,7 @@
 //! | `rows` | quantised weights times a few columns of quantised activations |
 //! | `panel` | the same for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
-//! | `attend` | causal attention over pages of half-precision keys and values |
+//! | `attend` | attention over pages of half-precision keys and values |
 //! | `element` | norms, gates, softmax, rotary positions |
 //!
 //! Nothing here splits work over threads: `cpu` does that, and hands each kernel its part.

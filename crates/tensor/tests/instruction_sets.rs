@@ -145,11 +145,12 @@ fn check_elements(scalar: &Cpu, cpu: &Cpu, random: &mut Random) -> (usize, f32) 
         let rope = Rope::new(RopeStyle::Halves, width, 10_000.0, None, 1.0);
         let neighbours = Rope::new(RopeStyle::Interleaved, width, 500.0, None, 1.0);
         type Step<'a> = Box<dyn Fn(&Cpu, &mut Rows) + 'a>;
-        let steps: [(&str, Step<'_>); 7] = [
+        let steps: [(&str, Step<'_>); 8] = [
             ("rms_norm", Box::new(|c, y| c.rms_norm(&x, &weight, 1e-5, y))),
             ("layer_norm", Box::new(|c, y| c.layer_norm(&x, &weight, &weight, 1e-5, y))),
             ("swiglu", Box::new(|c, y| c.swiglu(y, &other))),
             ("gelu", Box::new(|c, y| c.gelu(y))),
+            ("gelu by erf", Box::new(|c, y| c.gelu_erf(y))),
             ("add", Box::new(|c, y| c.add(y, &other))),
             ("rope halves", Box::new(|c, y| c.rope(y, 1, &rope, 77))),
             ("rope neighbours", Box::new(|c, y| c.rope(y, 1, &neighbours, 3))),

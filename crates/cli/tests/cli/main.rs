@@ -3,6 +3,7 @@
 
 mod answers;
 mod droplet;
+mod embed;
 mod hostile;
 mod measures;
 mod support;

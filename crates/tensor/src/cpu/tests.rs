@@ -254,6 +254,17 @@ impl Kv {
 }
 
 fn slow_attend(q: &Rows, k: &Rows, v: &Rows, dim: usize, first: usize, scale: f32) -> Vec<f64> {
+    slow_attend_seeing(q, k, v, dim, |r| first + r + 1, scale)
+}
+
+fn slow_attend_seeing(
+    q: &Rows,
+    k: &Rows,
+    v: &Rows,
+    dim: usize,
+    seen: impl Fn(usize) -> usize,
+    scale: f32,
+) -> Vec<f64> {
     let half = |x: f32| f64::from(f16::from_f32(x).to_f32());
     let (heads, kv_heads) = (q.width() / dim, k.width() / dim);
     let mut out = Vec::new();
@@ -261,7 +272,7 @@ fn slow_attend(q: &Rows, k: &Rows, v: &Rows, dim: usize, first: usize, scale: f3
         for h in 0..heads {
             let shared = h / (heads / kv_heads) * dim;
             let q = &q.row(r)[h * dim..(h + 1) * dim];
-            let scores: Vec<f64> = (0..=first + r)
+            let scores: Vec<f64> = (0..seen(r))
                 .map(|t| {
                     let k = &k.row(t)[shared..shared + dim];
                     q.iter().zip(k).map(|(q, k)| f64::from(q * scale) * half(*k)).sum()
@@ -313,6 +324,31 @@ fn attention_over_pages() {
                 let mut out = Rows::new(count, q.width());
                 cpu.attend(&q, &kv.view(), first, 0.3, &mut out);
                 close(out.as_slice(), &want, || format!("{isa} dim {dim} first {first} x{count}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_in_both_directions() {
+    let mut random = Random(7);
+    for _ in 0..25 {
+        let dim = [4, 8, 12, 32, 64, 80][random.below(6)];
+        let (kv_heads, group) = (1 + random.below(3), 1 + random.below(2));
+        let count = [1, 2, 15, 16, 17, 1 + random.below(60)][random.below(6)];
+        let [k, v] = [(); 2].map(|_| random.rows(count, kv_heads * dim));
+        let mut q = random.rows(count, kv_heads * group * dim);
+        q.as_mut_slice().iter_mut().for_each(|q| *q *= 4.0);
+        let want = slow_attend_seeing(&q, &k, &v, dim, |_| count, 0.3);
+        for isa in Isa::available() {
+            for threads in [1, 2] {
+                let cpu = Cpu::new(threads, isa);
+                let mut kv = Kv::new(kv_heads, dim, count);
+                kv.values.iter_mut().chain(&mut kv.keys).for_each(|page| page.fill(f16::NAN));
+                cpu.store_kv(&k, &v, &mut kv.since_page(0), 0);
+                let mut out = Rows::new(count, q.width());
+                cpu.attend_all(&q, &kv.view(), 0.3, &mut out);
+                close(out.as_slice(), &want, || format!("{isa} dim {dim} x{count}"));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Causal attention of some query rows over the pages of one key/value head.
+//! Attention of some query rows over the pages of one key/value head. How far a row sees is told:
+//! up to itself in a decoder, to the end of the text in an encoder.
 //!
 //! A page holds PAGE tokens of half-precision keys and values. Keys lie turned, (head_dim, PAGE),
 //! so that one vector load brings the same dimension of many tokens and scores need no sums

@@ -30,6 +30,11 @@ pub(crate) fn gelu(isa: Isa, x: &mut [f32]) {
     on!(isa, gelu(x));
 }
 
+/// Gelu by its definition, `x Φ(x)`, where Φ is the normal distribution.
+pub(crate) fn gelu_erf(isa: Isa, x: &mut [f32]) {
+    on!(isa, gelu_erf(x));
+}
+
 /// `x += y`.
 pub(crate) fn add(isa: Isa, x: &mut [f32], y: &[f32]) {
     on!(isa, add(x, y));
@@ -124,6 +129,37 @@ vectors! {
         }
     }
 
+    pub(super) fn gelu_erf(x: &mut [f32]) {
+        // With Φ(x) = 1 - erfc(x / √2) / 2 and erfc(-t) = 2 - erfc(t), both sides of zero are
+        // gelu(x) = max(x, 0) - |x| erfc(t) / 2, where t = |x| / √2. For t ≥ 0,
+        // erfc(t) = (a1 k + a2 k² + a3 k³ + a4 k⁴ + a5 k⁵) e^-t², k = 1 / (1 + p t), within
+        // 1.5e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
+        const HALF_ROOT: f32 = std::f32::consts::FRAC_1_SQRT_2;
+        const P: f32 = 0.327_591_1;
+        const A: [f32; 5] = [0.254_829_6, -0.284_496_72, 1.421_413_8, -1.453_152, 1.061_405_4];
+        let (chunks, rest) = x.as_chunks_mut::<{ v::LANES }>();
+        let one = v::splat(1.0);
+        for c in chunks {
+            let x = v::load(c);
+            let size = v::max(x, v::sub(v::zero(), x));
+            let t = v::mul(size, v::splat(HALF_ROOT));
+            let k = v::div(one, v::mul_add(v::splat(P), t, one));
+            let mut sum = v::splat(A[4]);
+            for a in [A[3], A[2], A[1], A[0]] {
+                sum = v::mul_add(sum, k, v::splat(a));
+            }
+            let e = v::exp(v::sub(v::zero(), v::mul(t, t)));
+            let half_erfc = v::mul(v::mul(v::mul(sum, k), e), v::splat(0.5));
+            v::store(v::sub(v::max(x, v::zero()), v::mul(size, half_erfc)), c);
+        }
+        for x in rest {
+            let t = x.abs() * HALF_ROOT;
+            let k = 1.0 / (1.0 + P * t);
+            let sum = A.iter().rev().fold(0.0, |sum, a| sum * k + a);
+            *x = x.max(0.0) - x.abs() * (sum * k * (-t * t).exp() * 0.5);
+        }
+    }
+
     pub(super) fn add(x: &mut [f32], y: &[f32]) {
         for (x, y) in x.iter_mut().zip(y) {
             *x += y;
@@ -187,6 +223,16 @@ mod tests {
         );
     }
 
+    /// The normal distribution at `x`, by adding up its density in small steps (Simpson's rule).
+    fn normal(x: f64) -> f64 {
+        const STEPS: usize = 2000;
+        let width = x / STEPS as f64;
+        let density = |i: usize| (-0.5 * (i as f64 * width).powi(2)).exp();
+        let inner = (1..STEPS).map(|i| density(i) * if i % 2 == 1 { 4.0 } else { 2.0 });
+        let area = (density(0) + inner.sum::<f64>() + density(STEPS)) * width / 3.0;
+        0.5 + area / std::f64::consts::TAU.sqrt()
+    }
+
     #[test]
     fn gates() {
         let up = wave(576, 2.0);
@@ -198,6 +244,7 @@ mod tests {
             let c = (2.0 / std::f64::consts::PI).sqrt();
             x.iter().map(|x| 0.5 * x * (1.0 + (c * (x + 0.044715 * x.powi(3))).tanh())).collect()
         });
+        check(gelu_erf, |x| x.iter().map(|&x| x * normal(x)).collect());
     }
 
     #[test]
@@ -210,6 +257,15 @@ mod tests {
             let mut x = vec![f32::NAN; 16];
             swiglu(isa, &mut x, &[1.0; 16]);
             assert!(x.iter().all(|x| x.is_nan()), "{isa}");
+            let mut x = vec![-1e4, -200.0, 200.0, 1e4, 0.0, -0.0, 3e38, -3e38];
+            x.extend_from_within(..);
+            x.push(3e38);
+            gelu_erf(isa, &mut x);
+            let row = [0.0, 0.0, 200.0, 1e4, 0.0, 0.0, 3e38, 0.0];
+            assert_eq!(x, [&row[..], &row, &[3e38]].concat(), "{isa}");
+            let mut x = vec![f32::NAN; 17];
+            gelu_erf(isa, &mut x);
+            assert!(x[..16].iter().all(|x| x.is_nan()) && x[16].is_nan(), "{isa}");
         }
     }
 
