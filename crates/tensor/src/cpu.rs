@@ -13,6 +13,7 @@ use half::f16;
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile};
 use crate::kernel::attend::{self, Span};
+use crate::kernel::bf16_product::{self, PairPanel};
 use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
 use crate::kernel::{element, panel, rows};
@@ -37,6 +38,8 @@ const WORTH_SPLITTING: usize = 1 << 14;
 /// What computes: some threads and an instruction set.
 pub struct Cpu {
     isa: Isa,
+    /// Whether it multiplies pairs of bf16.
+    pairs: bool,
     pool: Pool,
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
@@ -57,6 +60,7 @@ struct Scratch {
 struct Panels {
     bytes: panel::Panel,
     floats: FloatPanel,
+    pairs: PairPanel,
 }
 
 /// The right factor of the products of one call, in the forms that they ask for.
@@ -67,6 +71,8 @@ struct Activations {
     floats: FloatForm,
     halves: FloatForm,
     bfloats: FloatForm,
+    /// Tiles of bf16 pairs, instead of those of `bfloats`, where the machine multiplies them.
+    pairs: Vec<Vec<[u16; 2]>>,
 }
 
 /// Activations as bytes: by row, and packed for the panels.
@@ -122,7 +128,8 @@ impl Cpu {
         assert!(isa.is_available(), "this machine does not run {isa}");
         let pool = Pool::new(threads);
         let scratch = (0..pool.threads()).map(|_| Mutex::default()).collect();
-        Cpu { isa, pool, scratch, activations: Mutex::default() }
+        let pairs = bf16_product::is_available(isa);
+        Cpu { isa, pairs, pool, scratch, activations: Mutex::default() }
     }
 
     /// How many threads compute, the caller's among them.
@@ -168,7 +175,7 @@ impl Cpu {
 
     fn by_rows(&self, x: &Rows, products: &[Product<'_>], activations: &mut Activations) {
         let wanted = |factor| products.iter().any(|p| p.factor() == factor);
-        let Activations { by32, by256, floats, halves, bfloats } = activations;
+        let Activations { by32, by256, floats, halves, bfloats, .. } = activations;
         for (form, scaling) in [(by32, Scaling::By32), (by256, Scaling::By256)] {
             if !wanted(Factor::Bytes(scaling)) {
                 continue;
@@ -230,7 +237,12 @@ impl Cpu {
             tiles.push(first..first + panel::tile_cols(self.isa, left));
         }
         let wanted = |factor| products.iter().any(|p| p.factor() == factor);
-        let Activations { by32, by256, floats, halves, bfloats } = activations;
+        let Activations { by32, by256, floats, halves, bfloats, pairs } = activations;
+        let in_pairs = |rounding| self.pairs && rounding == Rounding::Bf16;
+        if pairs.len() < tiles.len() && wanted(Factor::Floats(Rounding::Bf16)) && self.pairs {
+            pairs.resize_with(tiles.len(), Vec::default);
+        }
+        let pairs = Parts::new(pairs);
         let bytes = [(by32, Scaling::By32), (by256, Scaling::By256)].map(|(form, scaling)| {
             let wanted = wanted(Factor::Bytes(scaling));
             if wanted && form.tiles.len() < tiles.len() {
@@ -260,6 +272,12 @@ impl Cpu {
                     tile[0].pack(self.isa, *scaling, x, width, &mut scratch.row);
                 }
                 for (_, packed, rounding) in floats.iter().filter(|(wanted, ..)| *wanted) {
+                    if in_pairs(*rounding) {
+                        // SAFETY: as above.
+                        let tile = unsafe { pairs.part(range.clone()) };
+                        bf16_product::pack_pairs(x, width, &mut tile[0]);
+                        continue;
+                    }
                     // SAFETY: as above.
                     let tile = unsafe { packed.part(range.clone()) };
                     float_product::pack_columns(x, width, *rounding, &mut tile[0]);
@@ -302,6 +320,9 @@ impl Cpu {
                         Factor::Bytes(_) => {
                             panel.bytes.unpack(self.isa, w.dtype(), bytes, w.row_bytes(), width);
                         }
+                        Factor::Floats(rounding) if in_pairs(rounding) => {
+                            panel.pairs.unpack(self.isa, bytes, w.row_bytes(), lanes);
+                        }
                         Factor::Floats(_) => {
                             panel.floats.unpack(w.dtype(), bytes, w.row_bytes(), width, lanes);
                         }
@@ -314,6 +335,9 @@ impl Cpu {
                             Factor::Bytes(scaling) => {
                                 let x = &activations.form(scaling).tiles[t];
                                 panel.bytes.times(self.isa, w.dtype(), x, out);
+                            }
+                            Factor::Floats(rounding) if in_pairs(rounding) => {
+                                panel.pairs.times(self.isa, &activations.pairs[t], tile.len(), out);
                             }
                             Factor::Floats(rounding) => {
                                 let x = &activations.floats(rounding).tiles[t];

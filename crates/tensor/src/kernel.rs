@@ -7,6 +7,7 @@
 //! | `rows` | quantised weights times a few columns of quantised activations |
 //! | `panel` | the same for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
+//! | `bf16_product` | bf16 weights where the machine multiplies pairs of them |
 //! | `attend` | attention over pages of half-precision keys and values |
 //! | `element` | norms, gates, softmax, rotary positions |
 //!
@@ -14,6 +15,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attend;
+pub(crate) mod bf16_product;
 pub(crate) mod columns;
 pub(crate) mod element;
 pub(crate) mod float_product;
