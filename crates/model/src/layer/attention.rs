@@ -52,7 +52,7 @@ impl Attention {
 
         cpu.store_kv(&s.k, &s.v, &mut cache.layer_mut(layer, first, end), first % PAGE);
         let scale = 1.0 / (self.head_dim as f32).sqrt();
-        cpu.attend(&s.q, &cache.layer(layer, end), first, scale, &mut s.attended);
+        cpu.attend(&s.q, &cache.layer(layer, end), first, scale, None, &mut s.attended);
         self.output.apply(cpu, &s.attended, &mut s.h);
     }
 }
