@@ -2,10 +2,15 @@
 //!
 //! Adding one is a file beside these and a row in the table.
 
+mod gemma3;
 mod gpt2;
+mod granite;
 mod llama;
+mod olmo2;
+mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 
 use crate::error::ModelError;
 use crate::model::Model;
@@ -21,6 +26,11 @@ const FAMILIES: &[Family] = &[
     Family { architecture: "llama", load: llama::load },
     Family { architecture: "qwen2", load: qwen2::load },
     Family { architecture: "qwen3", load: qwen3::load },
+    Family { architecture: "qwen3moe", load: qwen3moe::load },
+    Family { architecture: "gemma3", load: gemma3::load },
+    Family { architecture: "phi3", load: phi3::load },
+    Family { architecture: "olmo2", load: olmo2::load },
+    Family { architecture: "granite", load: granite::load },
     Family { architecture: "gpt2", load: gpt2::load },
 ];
 

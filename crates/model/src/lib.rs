@@ -19,7 +19,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `family/` | llama, qwen2, qwen3, gpt2, and the table of their names |
+//! | `family/` | one file a family, and the table of their names |
 //! | `layer/` | the parts they are made of |
 //! | [`model`] | the trait, checks and pieces that all families share |
 //! | [`run`] | one batch: scratch memory, which logits are wanted |
