@@ -4,9 +4,10 @@
   agree.py MODEL [MODEL ...] [--ondine PATH] [--text FILE] [--tokens 512] [--threads 2]
 
 Prints a Markdown row a model: positions with the same top token, mean KL divergence (llama.cpp's distribution
-against ours), and the largest difference of logits over their spread (largest less smallest). Beside it the
-same figures of llama.cpp against itself, with its weights laid out the other way (`repack` off) and with the
-same text evaluated token by token: what two ways through one program differ by. Needs llama-cpp-python and numpy (see peer.py).
+against ours), and the largest difference of logits over their spread (largest less smallest). Where a top token
+differs, `by` says how far llama.cpp has the two apart, at most, over the spread. Beside it the same figures of llama.cpp against itself, with its weights laid out the other way (`repack` off) and with the
+same text evaluated token by token: what two ways through one program differ by. Where NAME.peer.gguf stands beside
+NAME.gguf, llama.cpp reads that one (see families.py). Needs llama-cpp-python and numpy (see peer.py).
 """
 import argparse
 import json
@@ -26,14 +27,17 @@ def softmax(x):
 
 
 def compare(a, b):
-    """(share of equal top tokens, mean KL, largest difference over the spread) of two (positions, vocab)."""
-    same = kl = worst = 0.0
+    """(share of equal top tokens, mean KL, largest difference over the spread, largest gap between top tokens that
+    differ) of two (positions, vocab)."""
+    same = kl = worst = gap = 0.0
     for x, y in zip(a, b):
         p, q = softmax(x), softmax(y)
         same += int(x.argmax() == y.argmax())
         kl += float((p * (np.log(p + 1e-300) - np.log(q + 1e-300))).sum())
-        worst = max(worst, float(np.abs(x - y).max() / (x.max() - x.min())))
-    return same / len(a), kl / len(a), worst
+        spread = x.max() - x.min()
+        worst = max(worst, float(np.abs(x - y).max() / spread))
+        gap = max(gap, float((x.max() - x[y.argmax()]) / spread))
+    return same / len(a), kl / len(a), worst, gap
 
 
 def peer(model, tokens, out, threads, *flags):
@@ -58,15 +62,18 @@ def main():
             run = subprocess.run([args.ondine, "tokenize", "-m", model, "--file", args.text, "--json"], check=True, capture_output=True)
             tokens = json.loads(run.stdout)[: args.tokens]
             json.dump(tokens, open(ids, "w"))
-            a = peer(model, ids, theirs, args.threads)
-            b = peer(model, ids, other, args.threads, "--no-repack")
+            twin = pathlib.Path(model).with_suffix(".peer.gguf")
+            twin = str(twin) if twin.exists() else model
+            a = peer(twin, ids, theirs, args.threads)
+            b = peer(twin, ids, other, args.threads, "--no-repack")
             subprocess.run([args.ondine, "logits", "-m", model, "--tokens", ",".join(map(str, tokens)), "--every", ours,
                             "--threads", str(args.threads)], check=True)
             c = np.fromfile(ours, "<f4").reshape(a.shape)
-            same, kl, worst = compare(a, c)
-            itself = [compare(a, x) for x in (b, peer(model, ids, other, args.threads, "--singly"))]
-            print(f"| {pathlib.Path(model).stem} | {same:.2%} of {len(tokens)} | {kl:.2e} | {worst:.2e} | "
-                  + " | ".join(f"{s:.2%}, {k:.1e}, {w:.1e}" for s, k, w in itself) + " |", flush=True)
+            same, kl, worst, gap = compare(a, c)
+            by = f" (by {gap:.0e})" if gap else ""
+            itself = [compare(a, x) for x in (b, peer(twin, ids, other, args.threads, "--singly"))]
+            print(f"| {pathlib.Path(model).stem} | {same:.2%} of {len(tokens)}{by} | {kl:.2e} | {worst:.2e} | "
+                  + " | ".join(f"{s:.2%}, {k:.1e}, {w:.1e}" for s, k, w, _ in itself) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,24 @@ pub struct Cache {
     /// Covers at least `len` positions; what lies behind them is not defined.
     pages: Vec<Arc<Page>>,
     len: usize,
+    horizon: usize,
 }
 
 impl Cache {
     /// An empty timeline. No memory is taken before [`Cache::reserve`].
     pub fn new(shape: CacheShape) -> Cache {
-        Cache { shape, pages: Vec::new(), len: 0 }
+        Cache::with_horizon(shape, usize::MAX)
+    }
+
+    /// An empty timeline that will never hold more than `horizon` positions: some models turn the
+    /// keys of short timelines otherwise, and have to know before the first.
+    pub fn with_horizon(shape: CacheShape, horizon: usize) -> Cache {
+        Cache { shape, pages: Vec::new(), len: 0, horizon }
+    }
+
+    /// The most positions that it was said to hold ever. Whoever evaluates keeps to it.
+    pub fn horizon(&self) -> usize {
+        self.horizon
     }
 
     /// What a position costs.
@@ -99,7 +111,7 @@ impl Cache {
     /// A second timeline with the same past. The pages are shared until one of the two writes.
     pub fn fork(&self) -> Cache {
         let pages = self.pages[..self.len.div_ceil(PAGE)].to_vec();
-        Cache { shape: self.shape, pages, len: self.len }
+        Cache { shape: self.shape, pages, len: self.len, horizon: self.horizon }
     }
 
     /// Keys and values of `layer` for positions `0..upto`, page by page. The positions of the

@@ -165,6 +165,13 @@ fn a_fork_copies_one_page_when_the_timelines_part() {
 }
 
 #[test]
+fn a_fork_is_told_as_much_of_its_end() {
+    let cache = Cache::with_horizon(SHAPE, 40);
+    assert_eq!((cache.horizon(), cache.fork().horizon()), (40, 40));
+    assert_eq!(Cache::new(SHAPE).horizon(), usize::MAX);
+}
+
+#[test]
 fn pages_waste_little() {
     let mut cache = Cache::new(SHAPE);
     cache.reserve(257).unwrap();

@@ -80,10 +80,9 @@ impl Session {
         let shape = engine.shape();
         let context = options.context.unwrap_or(shape.context);
         if context == 0 || context > shape.context {
-            let (needed, window) = (context, shape.window);
             return Err(match context {
                 0 => EngineError::SessionOptions { context, what: "hold a token".into() },
-                _ => ModelError::Context { needed, context: shape.context, window }.into(),
+                _ => ModelError::Context { needed: context, context: shape.context }.into(),
             });
         }
         if let Overflow::Shift { keep } = options.overflow
@@ -93,7 +92,7 @@ impl Session {
             return Err(EngineError::SessionOptions { context, what });
         }
         Ok(Session {
-            cache: Cache::new(shape.cache()),
+            cache: Cache::with_horizon(shape.cache(), context),
             tokens: Vec::new(),
             logits: Rows::new(0, shape.vocab),
             scratch: Scratch::new(shape),

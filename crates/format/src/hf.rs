@@ -206,6 +206,12 @@ struct Rope {
     low_freq_factor: Option<f32>,
     high_freq_factor: Option<f32>,
     original_max_position_embeddings: Option<u32>,
+    beta_fast: Option<f32>,
+    beta_slow: Option<f32>,
+    attention_factor: Option<f32>,
+    mscale: Option<f32>,
+    mscale_all_dim: Option<f32>,
+    truncate: Option<bool>,
 }
 
 /// Reads a checkpoint of one or several safetensors files.
@@ -546,9 +552,45 @@ fn rope_metadata(
             metadata.insert(key("rope.scaling.factor"), factor()?)?;
             Ok(None)
         }
+        "yarn" => {
+            metadata.insert(key("rope.scaling.type"), kind)?;
+            metadata.insert(key("rope.scaling.factor"), factor()?)?;
+            yarn_metadata(rope, key, metadata)?;
+            Ok(None)
+        }
         "llama3" => llama3_freqs(rope, base, factor()?, head_dim).map(Some),
-        other => Err(unsupported("rope_scaling.type", other, "default, linear or llama3")),
+        other => Err(unsupported("rope_scaling.type", other, "default, linear, yarn or llama3")),
     }
+}
+
+/// What yarn may be told beside its factor. Whether the attention factor is the one that is
+/// computed anyway, the reader of the metadata judges.
+fn yarn_metadata(
+    rope: &Rope,
+    key: &impl Fn(&str) -> String,
+    metadata: &mut Metadata,
+) -> Result<(), FormatError> {
+    for (name, value) in [("mscale", rope.mscale), ("mscale_all_dim", rope.mscale_all_dim)] {
+        if let Some(value) = value {
+            return Err(unsupported(&format!("rope_scaling.{name}"), &value.to_string(), "none"));
+        }
+    }
+    if rope.truncate == Some(false) {
+        return Err(unsupported("rope_scaling.truncate", "false", "true"));
+    }
+    if let Some(original) = rope.original_max_position_embeddings {
+        metadata.insert(key("rope.scaling.original_context_length"), original)?;
+    }
+    for (name, value) in [
+        ("yarn_beta_fast", rope.beta_fast),
+        ("yarn_beta_slow", rope.beta_slow),
+        ("yarn_attn_factor", rope.attention_factor),
+    ] {
+        if let Some(value) = value {
+            metadata.insert(key(&format!("rope.scaling.{name}")), value)?;
+        }
+    }
+    Ok(())
 }
 
 fn llama3_freqs(rope: &Rope, base: f32, factor: f32, head_dim: u32) -> Result<Tensor, FormatError> {

@@ -38,12 +38,24 @@ pub struct Hparams {
     pub rope_dims: usize,
     /// Base of the rotation frequencies.
     pub rope_base: f32,
+    /// Base of the rotation frequencies in the layers with a window, where the file gives another.
+    pub rope_base_local: Option<f32>,
     /// How positions are stretched.
     pub rope_scaling: RopeScaling,
+    /// What a rotated head is multiplied with, 1 where the file says nothing.
+    pub rope_magnitude: f32,
+    /// Tokens of context before positions were stretched: `context` where the file says nothing.
+    pub original_context: usize,
     /// What keeps a norm from dividing by zero.
     pub norm_eps: f32,
     /// Tokens that a token looks back at, where that is bounded.
     pub sliding_window: Option<usize>,
+    /// Which layers have that window, where the file says it.
+    pub windowed: Option<Windowed>,
+    /// Numbers that parts of the model are multiplied with.
+    pub scales: Scales,
+    /// The bound that logits are bent to stay within.
+    pub logit_cap: Option<f32>,
     /// Experts of a layer, where there are any.
     pub experts: Option<Experts>,
     /// Whether a token sees only those before it; `None` where the file does not say.
@@ -63,13 +75,67 @@ pub enum RopeScaling {
         /// Above zero.
         factor: f32,
     },
-    /// A kind that this crate has no numbers for, such as `yarn`.
+    /// The base is raised, so that slow frequencies are stretched and fast ones hardly.
+    Ntk {
+        /// Times the context that is wanted: above zero.
+        alpha: f32,
+    },
+    /// Frequencies are divided by the factor where they turn slowly, kept where they turn fast
+    /// (Peng et al. 2023).
+    Yarn {
+        /// Above zero.
+        factor: f32,
+        /// From so many turns in the original context on, a frequency is kept.
+        fast: f32,
+        /// Up to so many turns in the original context, it is divided.
+        slow: f32,
+    },
+    /// Each frequency has a divisor in a tensor: one list for contexts up to the original one,
+    /// another beyond it.
+    Long,
+    /// A kind that this crate has no numbers for.
     Other {
         /// Its name in the file.
         kind: String,
         /// Above zero.
         factor: f32,
     },
+}
+
+/// Which layers look back no further than the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Windowed {
+    /// All but the last of so many in a row; all of them where it is 0.
+    Period(usize),
+    /// Those with `true`: one for each layer.
+    Layers(Vec<bool>),
+}
+
+impl Windowed {
+    /// Whether this layer, counted from 0, has the window.
+    pub fn has(&self, layer: usize) -> bool {
+        match self {
+            Windowed::Period(period) => match layer.checked_rem(*period) {
+                None => true,
+                Some(place) => place.saturating_add(1) < *period,
+            },
+            Windowed::Layers(layers) => layers.get(layer).copied().unwrap_or(false),
+        }
+    }
+}
+
+/// Numbers that parts of a model are multiplied with, or divided by: which of the two is the
+/// architecture's affair. `None` where the file gives none. All are finite and above zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scales {
+    /// `embedding_scale`
+    pub embedding: Option<f32>,
+    /// `residual_scale`
+    pub residual: Option<f32>,
+    /// `attention.scale`
+    pub attention: Option<f32>,
+    /// `logit_scale`
+    pub logits: Option<f32>,
 }
 
 /// Experts of a layer.
@@ -79,6 +145,8 @@ pub struct Experts {
     pub count: usize,
     /// How many work on a token.
     pub used: usize,
+    /// Width of the feed-forward part of one.
+    pub ff: usize,
 }
 
 /// Architectures whose positions are learned or absent: nothing is rotated.
@@ -148,6 +216,8 @@ impl Hparams {
         }
         let value_dim =
             keys.count("attention.value_length", limits::HEAD_DIM, None)?.unwrap_or(head_dim);
+        let ff = keys.needed("feed_forward_length", limits::FF, Some(layers))?;
+        let context = keys.needed("context_length", limits::CONTEXT, None)?;
         Ok(Hparams {
             architecture: architecture.to_owned(),
             layers,
@@ -156,15 +226,28 @@ impl Hparams {
             kv_heads,
             head_dim,
             value_dim,
-            ff: keys.needed("feed_forward_length", limits::FF, Some(layers))?,
+            ff,
             vocab: vocab(&keys, rows)?,
-            context: keys.needed("context_length", limits::CONTEXT, None)?,
+            context,
             rope_dims: rope_dims(&keys, head_dim)?,
             rope_base: keys.positive("rope.freq_base")?.unwrap_or(DEFAULT_ROPE_BASE),
+            rope_base_local: keys.positive("rope.freq_base_swa")?,
             rope_scaling: rope_scaling(&keys)?,
+            rope_magnitude: keys.positive("rope.scaling.attn_factor")?.unwrap_or(1.0),
+            original_context: keys
+                .count("rope.scaling.original_context_length", limits::CONTEXT, None)?
+                .unwrap_or(context),
             norm_eps: norm_eps(&keys)?,
             sliding_window: sliding_window(&keys)?,
-            experts: experts(&keys)?,
+            windowed: windowed(&keys, layers)?,
+            scales: Scales {
+                embedding: keys.factor("embedding_scale")?,
+                residual: keys.factor("residual_scale")?,
+                attention: keys.factor("attention.scale")?,
+                logits: keys.factor("logit_scale")?,
+            },
+            logit_cap: keys.factor("final_logit_softcapping")?,
+            experts: experts(&keys, layers, ff)?,
             causal: metadata.bool(&keys.name("attention.causal"))?,
             pooling: metadata.u32(&keys.name("pooling_type"))?,
         })
@@ -248,11 +331,35 @@ impl Keys<'_> {
             other => Ok(other),
         }
     }
+
+    /// A finite number above zero, or a zero that says that there is none.
+    fn factor(&self, key: &str) -> Result<Option<f32>, FormatError> {
+        match self.metadata.f32(&self.name(key))? {
+            Some(0.0) => Ok(None),
+            _ => self.positive(key),
+        }
+    }
+
+    /// Refuses a number that nothing here computes with, unless it is one that changes nothing.
+    fn only(
+        &self,
+        key: &str,
+        same: impl Fn(f32) -> bool,
+        expected: &str,
+    ) -> Result<(), FormatError> {
+        match self.metadata.f32(&self.name(key))? {
+            Some(number) if !same(number) => Err(self.wrong(key, number, expected)),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn rope_dims(keys: &Keys<'_>, head_dim: usize) -> Result<usize, FormatError> {
     const KEY: &str = "rope.dimension_count";
-    let rotated = !WITHOUT_ROPE.contains(&keys.architecture);
+    // In a granite, this key is the switch of the rotation.
+    let unrotated_granite = keys.architecture == "granite"
+        && keys.metadata.bool(&keys.name("rope.scaling.finetuned"))? == Some(false);
+    let rotated = !WITHOUT_ROPE.contains(&keys.architecture) && !unrotated_granite;
     let dims = match keys.count(KEY, limits::HEAD_DIM, None)? {
         Some(dims) => dims,
         None if rotated => head_dim,
@@ -271,8 +378,20 @@ fn rope_scaling(keys: &Keys<'_>) -> Result<RopeScaling, FormatError> {
         None => keys.positive("rope.scale_linear")?,
     };
     let kind = keys.metadata.string(&keys.name("rope.scaling.type"))?;
+    if let Some(alpha) = keys.factor("rope.scaling.alpha")? {
+        if matches!(kind, None | Some("none")) && factor.is_none_or(|factor| factor == 1.0) {
+            return Ok(RopeScaling::Ntk { alpha });
+        }
+        let expected = "no other scaling beside it";
+        return Err(keys.wrong("rope.scaling.alpha", alpha, expected));
+    }
     Ok(match (kind, factor) {
         (Some("none"), _) | (None, None) => RopeScaling::None,
+        (Some("yarn"), factor) => yarn(keys, factor.unwrap_or(1.0))?,
+        (Some("longrope"), None | Some(1.0)) => RopeScaling::Long,
+        (Some("longrope"), Some(factor)) => {
+            return Err(keys.wrong("rope.scaling.factor", factor, "1 beside lists of divisors"));
+        }
         (Some("linear") | None, factor) => match factor.unwrap_or(1.0) {
             1.0 => RopeScaling::None,
             factor => RopeScaling::Linear { factor },
@@ -280,6 +399,25 @@ fn rope_scaling(keys: &Keys<'_>) -> Result<RopeScaling, FormatError> {
         (Some(kind), factor) => {
             RopeScaling::Other { kind: kind.to_owned(), factor: factor.unwrap_or(1.0) }
         }
+    })
+}
+
+/// The numbers of yarn. Its magnitude follows from the factor here, and its mixing is the paper's:
+/// files that ask for another are refused.
+fn yarn(keys: &Keys<'_>, factor: f32) -> Result<RopeScaling, FormatError> {
+    let magnitude = 1.0 + 0.1 * factor.max(1.0).ln();
+    // Writers put a negative number, or 1, where nothing was chosen.
+    keys.only("rope.scaling.yarn_ext_factor", |n| n < 0.0 || n == 1.0, "1")?;
+    keys.only(
+        "rope.scaling.yarn_attn_factor",
+        |n| n == 1.0 || (n - magnitude).abs() < 1e-3,
+        &format!("1 or {magnitude}"),
+    )?;
+    keys.only("rope.scaling.yarn_log_multiplier", |n| n == 0.0, "0")?;
+    Ok(RopeScaling::Yarn {
+        factor,
+        fast: keys.positive("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+        slow: keys.positive("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
     })
 }
 
@@ -302,7 +440,26 @@ fn sliding_window(keys: &Keys<'_>) -> Result<Option<usize>, FormatError> {
     }
 }
 
-fn experts(keys: &Keys<'_>) -> Result<Option<Experts>, FormatError> {
+fn windowed(keys: &Keys<'_>, layers: usize) -> Result<Option<Windowed>, FormatError> {
+    const KEY: &str = "attention.sliding_window_pattern";
+    let name = keys.name(KEY);
+    match keys.metadata.get(&name) {
+        None => Ok(None),
+        Some(Value::Array(Array::Bool(each))) if each.len() == layers => {
+            Ok(Some(Windowed::Layers(each.clone())))
+        }
+        Some(Value::Array(array)) => {
+            let found = format!("an array of {} {}", array.len(), array.element_type().name());
+            Err(keys.wrong(KEY, found, format!("a bool for each of {layers} layers")))
+        }
+        Some(_) => match keys.metadata.u64(&name)? {
+            Some(0) => Ok(Some(Windowed::Period(0))),
+            _ => Ok(keys.count(KEY, limits::LAYERS, None)?.map(Windowed::Period)),
+        },
+    }
+}
+
+fn experts(keys: &Keys<'_>, layers: usize, ff: usize) -> Result<Option<Experts>, FormatError> {
     if let None | Some(0) = keys.metadata.u64(&keys.name("expert_count"))? {
         return match keys.metadata.u64(&keys.name("expert_used_count"))? {
             None | Some(0) => Ok(None),
@@ -315,7 +472,16 @@ fn experts(keys: &Keys<'_>) -> Result<Option<Experts>, FormatError> {
         let expected = format!("at most the {count} experts there are");
         return Err(keys.wrong("expert_used_count", used, expected));
     }
-    Ok(Some(Experts { count, used }))
+    // Other ways to choose and to weigh experts are other models.
+    for (key, most) in [("expert_group_count", 1), ("expert_gating_func", 1)] {
+        match keys.metadata.u64(&keys.name(key))? {
+            Some(number) if number > most => return Err(keys.wrong(key, number, "0 or 1")),
+            _ => {}
+        }
+    }
+    keys.only("expert_weights_scale", |scale| scale == 0.0 || scale == 1.0, "1")?;
+    let ff = keys.count("expert_feed_forward_length", limits::FF, Some(layers))?.unwrap_or(ff);
+    Ok(Some(Experts { count, used, ff }))
 }
 
 /// Keys of single tokens: each must be one of the vocabulary's. The spelling is GGUF's.

@@ -74,7 +74,7 @@ pub mod sniff;
 pub mod write;
 
 pub use error::{FormatError, SafetensorsError, WriteError};
-pub use hparams::{Experts, Hparams, RopeScaling};
+pub use hparams::{Experts, Hparams, RopeScaling, Scales, Windowed};
 pub use metadata::{Array, Metadata, Value, ValueType};
 pub use model_file::{ModelFile, Tensor, TensorLayout, Tensors};
 pub use write::GgufWriter;

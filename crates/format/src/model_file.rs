@@ -238,6 +238,32 @@ impl ModelFile {
         }
     }
 
+    /// The matrices of this name, one above the other: three dimensions, none of them zero, of a
+    /// type that can be computed with, and no more than there may be experts.
+    ///
+    /// # Errors
+    /// Where there is none, or it is another thing.
+    pub fn matrices(&self, name: &str) -> Result<Vec<Matrix>, FormatError> {
+        const EXPECTED: &str = "three dimensions, none of them zero, the last at most 1024";
+        let tensor = self.tensor(name)?;
+        let &[cols, rows, count] = tensor.dims.as_slice() else {
+            return Err(shape(tensor, EXPECTED));
+        };
+        if cols == 0 || rows == 0 || wide(count) > limits::EXPERTS.max {
+            return Err(shape(tensor, EXPECTED));
+        }
+        let len = tensor.data.len().checked_div(count).ok_or_else(|| shape(tensor, EXPECTED))?;
+        (0..count)
+            .map(|i| {
+                let from = i.saturating_mul(len);
+                let part = tensor.data.slice(from..from.saturating_add(len));
+                let part = part.ok_or_else(|| shape(tensor, "as many bytes as its shape asks"))?;
+                Matrix::new(tensor.dtype, rows, cols, part)
+                    .map_err(|source| FormatError::Matrix { name: tensor.name.clone(), source })
+            })
+            .collect()
+    }
+
     /// The vector of this name as floats: one dimension, not zero.
     ///
     /// # Errors

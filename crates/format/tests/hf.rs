@@ -4,7 +4,7 @@ mod corpus;
 
 use corpus::safetensors::{entry, file};
 use ondine_format::hf::{self, Index};
-use ondine_format::{FormatError, Hparams, ModelFile};
+use ondine_format::{FormatError, Hparams, ModelFile, RopeScaling};
 use ondine_tensor::{Bytes, DType};
 
 /// A shard of F32 tensors whose weights count up from the given number.
@@ -168,8 +168,27 @@ fn rope_scaling_is_said_in_gguf_or_refused() {
     assert!(read(r#","rope_scaling":null"#).is_ok());
     let newer = read(r#","rope_parameters":{"rope_type":"default","rope_theta":77.0}"#).unwrap();
     assert_eq!(newer.metadata.f32("llama.rope.freq_base"), Ok(Some(77.0)));
-    let error = read(r#","rope_scaling":{"rope_type":"yarn","factor":2.0}"#).unwrap_err();
-    assert!(error.to_string().contains("\"rope_scaling.type\" is \"yarn\""), "{error}");
+    let error = read(r#","rope_scaling":{"rope_type":"dynamic","factor":2.0}"#).unwrap_err();
+    assert!(error.to_string().contains("\"rope_scaling.type\" is \"dynamic\""), "{error}");
+    let yarn = |rest: &str| {
+        let scaling = format!(r#","rope_scaling":{{"rope_type":"yarn","factor":4.0{rest}}}"#);
+        Hparams::read(&read(&scaling)?.metadata)
+    };
+    let plain = yarn("").unwrap();
+    let wanted = RopeScaling::Yarn { factor: 4.0, fast: 32.0, slow: 1.0 };
+    assert_eq!((plain.original_context, plain.rope_scaling), (plain.context, wanted));
+    let told = yarn(r#","original_max_position_embeddings":16,"beta_fast":24.0,"beta_slow":2.0"#);
+    let told = told.unwrap();
+    let wanted = RopeScaling::Yarn { factor: 4.0, fast: 24.0, slow: 2.0 };
+    assert_eq!((told.original_context, told.rope_scaling), (16, wanted));
+    for (rest, says) in [
+        (r#","attention_factor":0.7"#, "yarn_attn_factor"),
+        (r#","mscale":1.0"#, "rope_scaling.mscale"),
+        (r#","truncate":false"#, "rope_scaling.truncate"),
+    ] {
+        let error = yarn(rest).unwrap_err().to_string();
+        assert!(error.contains(says), "{rest}: {error}");
+    }
 
     // Wavelengths of 6.3 and 444 tokens: the first is kept, the second stretched by the factor.
     let scaling = r#","rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,

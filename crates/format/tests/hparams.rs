@@ -2,7 +2,9 @@
 
 mod corpus;
 
-use ondine_format::{Experts, FormatError, Hparams, Metadata, RopeScaling, Value, gguf};
+use ondine_format::{
+    Array, Experts, FormatError, Hparams, Metadata, RopeScaling, Scales, Value, Windowed, gguf,
+};
 use ondine_tensor::Bytes;
 
 /// A small llama of three tokens.
@@ -59,14 +61,65 @@ fn other_ways_of_saying_the_same() {
     assert_eq!(with(&[("llama.expert_count", 0u32.into())]).experts, None);
     let experts =
         with(&[("llama.expert_count", 8u32.into()), ("llama.expert_used_count", 2u32.into())]);
-    assert_eq!(experts.experts, Some(Experts { count: 8, used: 2 }));
+    assert_eq!(experts.experts, Some(Experts { count: 8, used: 2, ff: 172 }));
     let linear = RopeScaling::Linear { factor: 4.0 };
     let kind = ("llama.rope.scaling.type", Value::from("linear"));
     let factor = ("llama.rope.scaling.factor", Value::from(4f32));
     assert_eq!(with(&[kind, factor.clone()]).rope_scaling, linear);
     assert_eq!(with(&[("llama.rope.scale_linear", 4f32.into())]).rope_scaling, linear);
-    let yarn = with(&[("llama.rope.scaling.type", "yarn".into()), factor]);
-    assert_eq!(yarn.rope_scaling, RopeScaling::Other { kind: "yarn".into(), factor: 4.0 });
+    let kind = |kind: &str| ("llama.rope.scaling.type", Value::from(kind));
+    let yarn = |more: &[(&str, Value)]| {
+        let all = [&[kind("yarn"), factor.clone()], more].concat();
+        with(&all).rope_scaling
+    };
+    let wanted = RopeScaling::Yarn { factor: 4.0, fast: 32.0, slow: 1.0 };
+    assert_eq!(yarn(&[]), wanted);
+    // What writers put where nothing was chosen, and the magnitude that follows from the factor.
+    assert_eq!(yarn(&[("llama.rope.scaling.yarn_ext_factor", (-1f32).into())]), wanted);
+    assert_eq!(yarn(&[("llama.rope.scaling.yarn_attn_factor", 1f32.into())]), wanted);
+    assert_eq!(yarn(&[("llama.rope.scaling.yarn_attn_factor", 1.1386f32.into())]), wanted);
+    assert_eq!(
+        yarn(&[
+            ("llama.rope.scaling.yarn_beta_fast", 16f32.into()),
+            ("llama.rope.scaling.yarn_beta_slow", 2f32.into()),
+        ]),
+        RopeScaling::Yarn { factor: 4.0, fast: 16.0, slow: 2.0 }
+    );
+    assert_eq!(with(&[kind("longrope")]).rope_scaling, RopeScaling::Long);
+    let other = RopeScaling::Other { kind: "spiral".into(), factor: 4.0 };
+    assert_eq!(with(&[kind("spiral"), factor]).rope_scaling, other);
+    let ntk = with(&[("llama.rope.scaling.alpha", 8f32.into())]);
+    assert_eq!(ntk.rope_scaling, RopeScaling::Ntk { alpha: 8.0 });
+    assert_eq!(with(&[]).original_context, 512);
+    let long = with(&[
+        ("llama.rope.scaling.original_context_length", 64u32.into()),
+        ("llama.rope.scaling.attn_factor", 1.25f32.into()),
+    ]);
+    assert_eq!((long.original_context, long.rope_magnitude), (64, 1.25));
+    let pattern = "llama.attention.sliding_window_pattern";
+    assert_eq!(with(&[(pattern, 3u32.into())]).windowed, Some(Windowed::Period(3)));
+    let layers = with(&[(pattern, Value::Array(Array::Bool(vec![true, false])))]).windowed;
+    assert_eq!(layers, Some(Windowed::Layers(vec![true, false])));
+    let has = |period| (0..4).map(|layer| Windowed::Period(period).has(layer)).collect::<Vec<_>>();
+    assert_eq!(has(0), [true; 4]);
+    assert_eq!(has(1), [false; 4]);
+    assert_eq!(has(3), [true, true, false, true]);
+    let expert = with(&[
+        ("llama.expert_count", 8u32.into()),
+        ("llama.expert_used_count", 2u32.into()),
+        ("llama.expert_feed_forward_length", 24u32.into()),
+    ]);
+    assert_eq!(expert.experts, Some(Experts { count: 8, used: 2, ff: 24 }));
+    let scales = with(&[
+        ("llama.embedding_scale", 12f32.into()),
+        ("llama.residual_scale", 0f32.into()),
+        ("llama.attention.scale", 0.5f32.into()),
+        ("llama.logit_scale", 8f32.into()),
+        ("llama.final_logit_softcapping", 30f32.into()),
+    ]);
+    let (embedding, attention, logits) = (Some(12.0), Some(0.5), Some(8.0));
+    assert_eq!(scales.scales, Scales { embedding, residual: None, attention, logits });
+    assert_eq!(scales.logit_cap, Some(30.0));
     // A width that its heads do not divide is fine where the width of a head is given.
     let odd = with(&[
         ("llama.embedding_length", 63u32.into()),
@@ -150,6 +203,34 @@ fn bad_numbers_name_their_key() {
             "epsilon\" is 2, expected at most 1",
         ),
         ("llama.attention.layer_norm_rms_epsilon", 1u32.into(), "is u32 1, expected f32"),
+        ("llama.rope.freq_base_swa", 0f32.into(), "freq_base_swa\" is 0"),
+        ("llama.rope.scaling.attn_factor", f32::NAN.into(), "attn_factor\" is NaN"),
+        ("llama.rope.scaling.alpha", (-1f32).into(), "alpha\" is -1"),
+        (
+            "llama.rope.scaling.original_context_length",
+            0u32.into(),
+            "original_context_length\" is 0, expected 1 to 16777216",
+        ),
+        ("llama.embedding_scale", f32::INFINITY.into(), "embedding_scale\" is inf"),
+        ("llama.residual_scale", (-1f32).into(), "residual_scale\" is -1"),
+        ("llama.attention.scale", f32::NAN.into(), "attention.scale\" is NaN"),
+        ("llama.logit_scale", (-8f32).into(), "logit_scale\" is -8"),
+        ("llama.final_logit_softcapping", (-1f32).into(), "softcapping\" is -1"),
+        (
+            "llama.attention.sliding_window_pattern",
+            513u32.into(),
+            "sliding_window_pattern\" is 513, expected 1 to 512 layers",
+        ),
+        (
+            "llama.attention.sliding_window_pattern",
+            Value::Array(Array::Bool(vec![true; 3])),
+            "is an array of 3 bool, expected a bool for each of 2 layers",
+        ),
+        (
+            "llama.attention.sliding_window_pattern",
+            vec![1u32, 0].into(),
+            "is an array of 2 u32, expected a bool for each of 2 layers",
+        ),
         ("llama.expert_count", 8u32.into(), "\"llama.expert_used_count\" is missing"),
         ("llama.expert_used_count", 2u32.into(), "expert_used_count\" is 2, expected 0"),
         // FF-16
@@ -204,6 +285,49 @@ fn bad_numbers_name_their_key() {
             Err(error) => wrong.push(format!("{key} = {value:?}: {error}, expected {says}")),
         }
     }
+    let yarn = |key: &'static str, value: f32| {
+        vec![
+            ("llama.rope.scaling.type", "yarn".into()),
+            ("llama.rope.scaling.factor", 4f32.into()),
+            (key, value.into()),
+        ]
+    };
+    let experts = |key: &'static str, value: Value| {
+        vec![
+            ("llama.expert_count", 4u32.into()),
+            ("llama.expert_used_count", 2u32.into()),
+            (key, value),
+        ]
+    };
+    // Words of several keys together.
+    let together: Vec<(Vec<(&str, Value)>, &str)> = vec![
+        (yarn("llama.rope.scaling.yarn_ext_factor", 0.5), "ext_factor\" is 0.5, expected 1"),
+        (yarn("llama.rope.scaling.yarn_attn_factor", 0.7), "attn_factor\" is 0.7, expected 1 or"),
+        (yarn("llama.rope.scaling.yarn_log_multiplier", 0.1), "multiplier\" is 0.1, expected 0"),
+        (yarn("llama.rope.scaling.yarn_beta_fast", 0.0), "beta_fast\" is 0"),
+        (yarn("llama.rope.scaling.alpha", 2.0), "alpha\" is 2, expected no other scaling"),
+        (
+            vec![
+                ("llama.rope.scaling.type", "longrope".into()),
+                ("llama.rope.scaling.factor", 4f32.into()),
+            ],
+            "factor\" is 4, expected 1 beside lists",
+        ),
+        (experts("llama.expert_group_count", 2u32.into()), "expert_group_count\" is 2"),
+        (experts("llama.expert_gating_func", 2u32.into()), "expert_gating_func\" is 2"),
+        (experts("llama.expert_weights_scale", 2.5f32.into()), "weights_scale\" is 2.5"),
+        (experts("llama.expert_feed_forward_length", 0u32.into()), "forward_length\" is 0"),
+    ];
+    for (keys, says) in together {
+        let mut metadata = llama();
+        for (key, value) in &keys {
+            metadata.set(*key, value.clone()).unwrap();
+        }
+        let error = Hparams::read(&metadata).err().map(|error| error.to_string());
+        if !error.as_ref().is_some_and(|error| error.contains(says)) {
+            wrong.push(format!("{keys:?}: {error:?}, expected {says}"));
+        }
+    }
     let two = [("llama.expert_count", 4u32), ("llama.expert_used_count", 5)];
     let mut metadata = llama();
     for (key, value) in two {
@@ -235,6 +359,18 @@ fn missing_keys_are_named() {
             other => panic!("{key}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_granite_can_switch_its_rotation_off() {
+    let mut metadata = Metadata::new();
+    for (key, value) in llama().iter() {
+        metadata.insert(key.replace("llama.", "granite."), value.clone()).unwrap();
+    }
+    metadata.set("general.architecture", "granite").unwrap();
+    assert_eq!(Hparams::read(&metadata).unwrap().rope_dims, 8);
+    metadata.set("granite.rope.scaling.finetuned", false).unwrap();
+    assert_eq!(Hparams::read(&metadata).unwrap().rope_dims, 0);
 }
 
 #[test]

@@ -58,12 +58,12 @@ pub trait Encoder: Send + Sync {
     /// A token outside the vocabulary, more tokens than the model has positions, no memory.
     fn encode(&self, cpu: &Cpu, tokens: &[u32]) -> Result<Rows, ModelError> {
         let shape = self.shape();
-        let &Shape { vocab, context, window, width, .. } = shape;
+        let &Shape { vocab, context, width, .. } = shape;
         if let Some(&id) = tokens.iter().find(|id| **id as usize >= vocab) {
             return Err(ModelError::Token { id, vocab });
         }
         if tokens.len() > context {
-            return Err(ModelError::Context { needed: tokens.len(), context, window });
+            return Err(ModelError::Context { needed: tokens.len(), context });
         }
         if tokens.is_empty() {
             return Ok(Rows::new(0, width));
@@ -72,7 +72,9 @@ pub trait Encoder: Send + Sync {
         cache.reserve(tokens.len())?;
         let mut scratch = Scratch::new(shape);
         scratch.fit(tokens.len());
-        self.layers(&mut Run { cpu, cache: &mut cache, scratch: &mut scratch, first: 0 }, tokens);
+        let (cache, scratch_ref) = (&mut cache, &mut scratch);
+        let mut run = Run { cpu, cache, scratch: scratch_ref, first: 0, horizon: context };
+        self.layers(&mut run, tokens);
         Ok(scratch.h)
     }
 }

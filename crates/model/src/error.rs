@@ -67,14 +67,12 @@ pub enum ModelError {
         vocab: usize,
     },
     /// More positions than the model has.
-    #[error("{needed} positions are needed, the model has {context}{}", window_note(*.window))]
+    #[error("{needed} positions are needed, the model has {context}")]
     Context {
         /// Positions asked for, all in all.
         needed: usize,
         /// Positions there are.
         context: usize,
-        /// The sliding window, where it and not the training set the limit.
-        window: Option<usize>,
     },
     /// There was no memory for keys and values.
     #[error(transparent)]
@@ -85,11 +83,4 @@ pub enum ModelError {
         /// Which part of the plan.
         what: &'static str,
     },
-}
-
-fn window_note(window: Option<usize>) -> &'static str {
-    match window {
-        Some(_) => ": its attention slides beyond that, which is not supported",
-        None => "",
-    }
 }

@@ -3,10 +3,15 @@
 //! Adding one is a file beside these and a row in the table of its kind.
 
 mod bert;
+mod gemma3;
 mod gpt2;
+mod granite;
 mod llama;
+mod olmo2;
+mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 
 use crate::encoder::Encoder;
 use crate::error::ModelError;
@@ -24,6 +29,11 @@ const FAMILIES: &[Family] = &[
     Family { architecture: "llama", load: llama::load },
     Family { architecture: "qwen2", load: qwen2::load },
     Family { architecture: "qwen3", load: qwen3::load },
+    Family { architecture: "qwen3moe", load: qwen3moe::load },
+    Family { architecture: "gemma3", load: gemma3::load },
+    Family { architecture: "phi3", load: phi3::load },
+    Family { architecture: "olmo2", load: olmo2::load },
+    Family { architecture: "granite", load: granite::load },
     Family { architecture: "gpt2", load: gpt2::load },
 ];
 

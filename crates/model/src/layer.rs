@@ -4,16 +4,18 @@
 
 mod attention;
 mod decoder;
+mod experts;
 mod head;
 mod linear;
 mod mlp;
 mod norm;
 mod rope;
 
-pub(crate) use attention::Attention;
-pub(crate) use decoder::Decoder;
+pub(crate) use attention::{Attention, Sight, usual_scale};
+pub(crate) use decoder::{Decoder, Design, DesignScales, Norms};
+pub(crate) use experts::{Experts, Routing};
 pub(crate) use head::Head;
 pub(crate) use linear::Linear;
-pub(crate) use mlp::{Gated, Plain};
-pub(crate) use norm::Norm;
-pub(crate) use rope::rope;
+pub(crate) use mlp::{Gated, Mlp, Opening, Plain};
+pub(crate) use norm::{Norm, Rms};
+pub(crate) use rope::Rotation;

@@ -20,7 +20,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `family/` | llama, qwen2, qwen3, gpt2, bert, and the tables of their names |
+//! | `family/` | one file a family, and the table of their names |
 //! | `layer/` | the parts they are made of |
 //! | [`model`] | the trait, checks and pieces that all families share |
 //! | [`encoder`] | the same for those that continue no text |

@@ -32,13 +32,14 @@ pub trait Model: Send + Sync {
         scratch: &mut Scratch,
         logits: &mut Rows,
     ) -> Result<(), ModelError> {
-        let &Shape { vocab, context, window, .. } = self.shape();
+        let &Shape { vocab, context, .. } = self.shape();
+        let horizon = context.min(cache.horizon());
         if let Some(&id) = tokens.iter().find(|id| **id as usize >= vocab) {
             return Err(ModelError::Token { id, vocab });
         }
         let needed = cache.len().saturating_add(tokens.len());
-        if needed > context {
-            return Err(ModelError::Context { needed, context, window });
+        if needed > horizon {
+            return Err(ModelError::Context { needed, context: horizon });
         }
         cache.reserve(tokens.len())?;
 
@@ -49,7 +50,7 @@ pub trait Model: Send + Sync {
             let want = if want == Want::Last && i + 1 < pieces { Want::None } else { want };
             let first = cache.len();
             scratch.fit(piece.len());
-            let mut run = Run { cpu, cache, scratch, first };
+            let mut run = Run { cpu, cache, scratch, first, horizon };
             self.batch(&mut run, piece, want, logits);
             cache.advance(piece.len());
             if want == Want::All && pieces > 1 {

@@ -35,8 +35,7 @@ pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> 
     let kind = family::find(&hparams.architecture)?;
     let shape = Shape::new(&hparams)?;
     if context > shape.context {
-        let Shape { context: has, window, .. } = shape;
-        return Err(ModelError::Context { needed: context, context: has, window });
+        return Err(ModelError::Context { needed: context, context: shape.context });
     }
     let too_large = |what| ModelError::TooLarge { what };
     let weights_bytes = (file.tensors.iter())
@@ -49,11 +48,15 @@ pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> 
         Kind::Encoder(_) => (shape.one_layer(), context, 0),
     };
     let kv_bytes = cache.bytes_for(context).ok_or(too_large("keys and values"))?;
+    // Blocks with a window may turn otherwise than those without: a second table.
+    let tables = if hparams.sliding_window.is_some() { 2 } else { 1 };
     let scratch_bytes = Scratch::floats_per_row(&shape)
         .and_then(|floats| floats.checked_mul(rows))
         .and_then(|floats| floats.checked_add(logits))
         // A sine and a cosine for each pair of dimensions that rotate, at each position.
-        .and_then(|floats| floats.checked_add(hparams.rope_dims.checked_mul(context)?))
+        .and_then(|floats| {
+            floats.checked_add(hparams.rope_dims.checked_mul(context)?.checked_mul(tables)?)
+        })
         .and_then(|floats| floats.checked_mul(size_of::<f32>()))
         .ok_or(too_large("activations"))?;
     Ok(MemoryPlan { weights_bytes, kv_bytes, scratch_bytes })

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ondine_cache::Cache;
 use ondine_tensor::{Cpu, Matrix, Rows};
 
-use crate::layer::Norm;
+use crate::layer::{Norm, Rms, Routing};
 use crate::shape::Shape;
 
 /// Tokens evaluated at once. Long prompts go through in pieces of this size, so that the memory
@@ -53,6 +53,8 @@ pub struct Scratch {
     /// (rows, ff)
     pub(crate) gate: Rows,
     pub(crate) up: Rows,
+    /// What experts work with. Empty where there are none.
+    pub(crate) routing: Routing,
 }
 
 impl Scratch {
@@ -69,6 +71,7 @@ impl Scratch {
             attended: rows(shape.query_width()),
             gate: rows(shape.ff),
             up: rows(shape.ff),
+            routing: Routing::new(shape),
         }
     }
 
@@ -77,12 +80,13 @@ impl Scratch {
         let heads = shape.heads.checked_mul(shape.head_dim)?.checked_mul(2)?;
         let keys = shape.kv_heads.checked_mul(shape.head_dim)?.checked_mul(3)?;
         let wide = shape.width.checked_add(shape.ff)?.checked_mul(2)?;
-        heads.checked_add(keys)?.checked_add(wide)
+        let routing = Routing::floats_per_row(shape)?;
+        heads.checked_add(keys)?.checked_add(wide)?.checked_add(routing)
     }
 
-    /// Every buffer gets `rows` rows.
+    /// Every buffer gets `rows` rows, but for those of the experts, who take as they need.
     pub(crate) fn fit(&mut self, rows: usize) {
-        let Scratch { x, h, q, k, k_spare, v, attended, gate, up } = self;
+        let Scratch { x, h, q, k, k_spare, v, attended, gate, up, routing: _ } = self;
         for buffer in [x, h, q, k, k_spare, v, attended, gate, up] {
             buffer.resize(rows);
         }
@@ -100,6 +104,8 @@ pub struct Run<'a> {
     pub(crate) scratch: &'a mut Scratch,
     /// Position of the first row.
     pub(crate) first: usize,
+    /// Positions that the timeline will never grow beyond.
+    pub(crate) horizon: usize,
 }
 
 impl Run<'_> {
@@ -126,8 +132,28 @@ impl Run<'_> {
         self.scratch.x.as_mut_slice().copy_from_slice(self.scratch.h.as_slice());
     }
 
+    /// h = x
+    pub(crate) fn copy(&mut self) {
+        self.scratch.h.as_mut_slice().copy_from_slice(self.scratch.x.as_slice());
+    }
+
+    /// x *= factor
+    pub(crate) fn scale(&mut self, factor: f32) {
+        self.cpu.scale(&mut self.scratch.x, factor);
+    }
+
     /// x += h
     pub(crate) fn add(&mut self) {
         self.cpu.add(&mut self.scratch.x, &self.scratch.h);
+    }
+
+    /// x += factor * h
+    pub(crate) fn add_scaled(&mut self, factor: f32) {
+        self.cpu.add_scaled(&mut self.scratch.x, &self.scratch.h, factor);
+    }
+
+    /// x += norm(h)
+    pub(crate) fn add_normed(&mut self, Rms { weight, eps }: &Rms) {
+        self.cpu.add_rms_norm(&mut self.scratch.x, &self.scratch.h, weight, *eps);
     }
 }

@@ -1,7 +1,7 @@
 //! The numbers of a loaded model that others may want to know. Knows no weights.
 
 use ondine_cache::CacheShape;
-use ondine_format::Hparams;
+use ondine_format::{Experts, Hparams};
 
 use crate::error::ModelError;
 
@@ -20,16 +20,14 @@ pub struct Shape {
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// Width inside the feed-forward part.
+    /// Width inside the feed-forward part, or inside one expert where there are experts.
     pub ff: usize,
+    /// Experts of a block, where there are any.
+    pub experts: Option<Experts>,
     /// Tokens that there are logits for.
     pub vocab: usize,
-    /// Positions the model can attend to: what it was trained for, or its sliding window where
-    /// that is smaller. Up to the window's width sliding attention is plain attention, and
-    /// beyond it we refuse rather than answer from the wrong keys.
+    /// Positions the model was trained for.
     pub context: usize,
-    /// The sliding window, where it is what limits `context`.
-    pub window: Option<usize>,
 }
 
 impl Shape {
@@ -38,16 +36,12 @@ impl Shape {
         let unsupported = |what: String| {
             Err(ModelError::Unsupported { architecture: h.architecture.clone(), what })
         };
-        if h.experts.is_some() {
-            return unsupported("experts".into());
-        }
         if h.value_dim != h.head_dim {
             return unsupported(format!(
                 "values {} wide beside keys {} wide",
                 h.value_dim, h.head_dim
             ));
         }
-        let window = h.sliding_window.filter(|window| *window < h.context);
         Ok(Shape {
             architecture: h.architecture.clone(),
             layers: h.layers,
@@ -55,10 +49,10 @@ impl Shape {
             heads: h.heads,
             kv_heads: h.kv_heads,
             head_dim: h.head_dim,
-            ff: h.ff,
+            ff: h.experts.map_or(h.ff, |experts| experts.ff),
+            experts: h.experts,
             vocab: h.vocab,
-            context: window.unwrap_or(h.context),
-            window,
+            context: h.context,
         })
     }
 

@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use ondine_format::{Hparams, ModelFile};
+use ondine_format::{Hparams, ModelFile, Scales};
 use ondine_tensor::Matrix;
 
 use crate::encoder::Pooling;
 use crate::error::ModelError;
-use crate::layer::{Linear, Norm};
+use crate::layer::{Linear, Norm, Rms};
 use crate::shape::Shape;
 
 /// Tensors that change nothing in the result: tables of a frequency that is computed here, which
@@ -42,6 +42,32 @@ impl<'a> Weights<'a> {
         ModelError::Unsupported { architecture: self.shape.architecture.clone(), what: what.into() }
     }
 
+    /// Refuses a model whose experts its family does not know.
+    pub(crate) fn without_experts(&self) -> Result<(), ModelError> {
+        if self.shape.experts.is_some() { Err(self.unsupported("experts")) } else { Ok(()) }
+    }
+
+    /// Refuses a model with a window that its family does not know.
+    pub(crate) fn without_window(&self) -> Result<(), ModelError> {
+        match self.window() {
+            Some(window) => Err(self.unsupported(format!("a sliding window of {window}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a model with factors or bounds that its family does not know.
+    pub(crate) fn without_scales(&self) -> Result<(), ModelError> {
+        if self.hparams.scales != Scales::default() || self.hparams.logit_cap.is_some() {
+            return Err(self.unsupported("scaled or bounded parts"));
+        }
+        Ok(())
+    }
+
+    /// The sliding window, where it is narrower than the context.
+    pub(crate) fn window(&self) -> Option<usize> {
+        self.hparams.sliding_window.filter(|window| *window < self.shape.context)
+    }
+
     /// Whether the file has the tensor.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.file.has(name)
@@ -64,6 +90,28 @@ impl<'a> Weights<'a> {
         }
         self.taken.borrow_mut().insert(name.into());
         Ok(matrix)
+    }
+
+    /// `count` matrices of `rows × cols` weights, none with a bias: one for each expert.
+    pub(crate) fn experts(
+        &self,
+        name: &str,
+        count: usize,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Vec<Linear>, ModelError> {
+        let name = format!("{name}.weight");
+        let matrices = self.file.matrices(&name)?;
+        let found = matrices.first().map_or((0, 0), |matrix| (matrix.rows(), matrix.cols()));
+        if (matrices.len(), found) != (count, (rows, cols)) {
+            return Err(ModelError::TensorShape {
+                name,
+                wanted: format!("[{cols}, {rows}, {count}]"),
+                found: format!("[{}, {}, {}]", found.1, found.0, matrices.len()),
+            });
+        }
+        self.taken.borrow_mut().insert(name);
+        Ok(matrices.into_iter().map(|weight| Linear { weight, bias: None }).collect())
     }
 
     /// `len` floats.
@@ -138,8 +186,13 @@ impl<'a> Weights<'a> {
 
     /// A root-mean-square norm over pieces of `width`.
     pub(crate) fn rms_norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
+        self.rms(name, width).map(Norm::Rms)
+    }
+
+    /// The same, as itself.
+    pub(crate) fn rms(&self, name: &str, width: usize) -> Result<Rms, ModelError> {
         let weight = self.vector(&format!("{name}.weight"), width)?;
-        Ok(Norm::Rms { weight, eps: self.hparams.norm_eps })
+        Ok(Rms { weight, eps: self.hparams.norm_eps })
     }
 
     /// A layer norm with a bias.

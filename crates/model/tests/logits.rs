@@ -14,6 +14,18 @@ use tiny::reference;
 /// it 1e-4. A wrong rotation or a norm left out makes it 1e-1.
 const BOUND: f64 = 1e-3;
 
+fn yarn(tiny: Tiny) -> Tiny {
+    Tiny { rope_yarn: Some(4.0), original: Some(24), ..tiny }
+}
+
+fn longrope(tiny: Tiny, original: usize) -> Tiny {
+    Tiny { rope_long: true, original: Some(original), ..tiny }
+}
+
+fn windows(tiny: Tiny, window: usize, period: usize) -> Tiny {
+    Tiny { window: Some(window), period: Some(period), ..tiny }
+}
+
 fn variants() -> Vec<(&'static str, Tiny)> {
     let llama = Tiny::llama;
     vec![
@@ -32,6 +44,36 @@ fn variants() -> Vec<(&'static str, Tiny)> {
         ("qwen2, half a head rotates", Tiny { head_dim: 16, rope_dims: 8, ..Tiny::qwen2() }),
         ("qwen3", Tiny::qwen3()),
         ("qwen3, heads of width / heads", Tiny { head_dim: 8, rope_dims: 8, ..Tiny::qwen3() }),
+        ("llama, positions by a raised base", Tiny { rope_alpha: Some(4.0), ..llama() }),
+        ("llama, yarn", yarn(llama())),
+        ("llama, yarn beside frequency factors", Tiny { rope_factors: true, ..yarn(llama()) }),
+        ("llama, a window in every block", Tiny { window: Some(7), ..llama() }),
+        ("llama, a window of one", Tiny { window: Some(1), ..llama() }),
+        ("llama, a window in every other block", windows(llama(), 20, 2)),
+        ("llama, one head of keys, a window", Tiny { window: Some(18), kv_heads: 1, ..llama() }),
+        ("llama, a window as wide as the context", Tiny { window: Some(96), ..llama() }),
+        ("llama, experts", Tiny::mixtral()),
+        ("llama, one expert of many", Tiny { experts: Some((9, 1)), ..Tiny::mixtral() }),
+        ("llama, all experts", Tiny { experts: Some((3, 3)), ..Tiny::mixtral() }),
+        ("qwen2, yarn", yarn(Tiny::qwen2())),
+        ("qwen3moe", Tiny::qwen3moe()),
+        ("qwen3moe, tied", Tiny { tied: true, ..Tiny::qwen3moe() }),
+        ("gemma3", Tiny::gemma3()),
+        ("gemma3, positions stretched", Tiny { rope_linear: Some(8.0), ..Tiny::gemma3() }),
+        ("gemma3, no windows", Tiny { window: None, ..Tiny::gemma3() }),
+        ("gemma3, every third block", windows(Tiny::gemma3(), 5, 3)),
+        ("gemma3, bounded logits", Tiny { logit_cap: Some(3.0), ..Tiny::gemma3() }),
+        ("phi3", Tiny::phi3()),
+        ("phi3, tied, every head its own keys", Tiny { kv_heads: 4, tied: true, ..Tiny::phi3() }),
+        ("phi3, a window", Tiny { window: Some(9), ..Tiny::phi3() }),
+        ("phi3, part of a head rotates", Tiny { head_dim: 16, rope_dims: 12, ..Tiny::phi3() }),
+        ("phi3, a long context", longrope(Tiny::phi3(), 32)),
+        ("phi3, a short context", longrope(Tiny::phi3(), 96)),
+        ("olmo2", Tiny::olmo2()),
+        ("olmo2, every head its own keys", Tiny { kv_heads: 4, ..Tiny::olmo2() }),
+        ("olmo3: windows, yarn", Tiny { window: Some(10), ..yarn(Tiny::olmo2()) }),
+        ("granite", Tiny::granite()),
+        ("granite, nothing scaled", Tiny { scales: None, ..Tiny::granite() }),
         ("gpt2", Tiny::gpt2()),
         ("gpt2, untied", Tiny { tied: false, ..Tiny::gpt2() }),
     ]
@@ -117,6 +159,26 @@ fn a_prompt_longer_than_a_batch_goes_through_in_pieces() {
     let last = model.forward(&cpu, &tokens, &mut cache, Want::Last).unwrap();
     assert_eq!(last.count(), 1);
     assert!(reference::difference(last.row(0), wanted.last().unwrap()) < BOUND);
+}
+
+#[test]
+fn a_timeline_that_stays_short_turns_by_the_short_list() {
+    let cpu = Cpu::new(1, Isa::best());
+    let tiny = longrope(Tiny::phi3(), 40);
+    let file = tiny.file();
+    let model = load(&file).unwrap();
+    let tokens = tiny::text(9, 40, tiny.vocab);
+    let mut rows = Vec::new();
+    for horizon in [40, 41, usize::MAX] {
+        let mut cache = Cache::with_horizon(model.shape().cache(), horizon);
+        let logits = model.forward(&cpu, &tokens, &mut cache, Want::Last).unwrap();
+        let wanted = reference::logits_within(&tiny, &file, &tokens, horizon);
+        let far = reference::difference(logits.row(0), wanted.last().unwrap());
+        assert!(far < BOUND, "{horizon}: {far:e}");
+        rows.push(logits.into_vec());
+    }
+    assert_ne!(rows[0], rows[1]);
+    assert_eq!(rows[1], rows[2]);
 }
 
 #[test]

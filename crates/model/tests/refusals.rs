@@ -32,17 +32,36 @@ fn an_unknown_architecture_is_named_with_those_that_are_known() {
 
 #[test]
 fn parts_that_are_not_supported_are_named() {
-    let llama = Tiny::llama;
-    let rows = [
-        (
-            with(with(llama(), "llama.expert_count", 8u32), "llama.expert_used_count", 2u32),
-            "experts",
-        ),
-        (with(llama(), "llama.rope.scaling.type", "yarn"), "yarn"),
+    let set = |tiny: Tiny, key: &str, value: Value| {
+        let key = format!("{}.{key}", tiny.architecture);
+        with(tiny, &key, value)
+    };
+    let experts =
+        |tiny: Tiny| set(set(tiny, "expert_count", 8u32.into()), "expert_used_count", 2u32.into());
+    let window = |tiny: Tiny| Tiny { window: Some(32), ..tiny };
+    let spiral = set(Tiny::llama(), "rope.scaling.type", "spiral".into());
+    let mut rows = vec![
+        (spiral, "spiral"),
+        (Tiny { experts: None, ..Tiny::qwen3moe() }, "no experts"),
+        (set(Tiny::gemma3(), "residual_scale", 0.5f32.into()), "scales"),
+        (Tiny { rope_long: true, rope_linear: Some(2.0), ..Tiny::phi3() }, "lists of divisors"),
     ];
+    for tiny in Tiny::families() {
+        let name = tiny.architecture;
+        if tiny.experts.is_none() && name != "llama" {
+            rows.push((experts(tiny.clone()), "experts"));
+        }
+        if ["qwen2", "qwen3", "qwen3moe", "granite", "gpt2"].contains(&name) {
+            rows.push((window(tiny.clone()), "window of 32"));
+        }
+        if !["gemma3", "granite"].contains(&name) {
+            rows.push((set(tiny.clone(), "logit_scale", 2f32.into()), "scaled"));
+            rows.push((Tiny { logit_cap: Some(9.0), ..tiny }, "bounded"));
+        }
+    }
     for (tiny, wanted) in rows {
         let text = refusal(&tiny).to_string();
-        assert!(text.contains(wanted) && text.contains("llama"), "{wanted}: {text}");
+        assert!(text.contains(wanted) && text.contains(tiny.architecture), "{wanted}: {text}");
     }
 }
 
@@ -60,24 +79,28 @@ fn a_tensor_that_would_be_ignored_is_an_error() {
 
 #[test]
 fn a_missing_or_misshapen_tensor_is_named() {
-    let tiny = Tiny::llama();
+    let long = Tiny { rope_long: true, original: Some(32), ..Tiny::phi3() };
+    for tiny in Tiny::families().into_iter().chain([long]) {
+        check_each_tensor(&tiny);
+    }
+}
+
+fn check_each_tensor(tiny: &Tiny) {
     for (i, (name, dims, data)) in tiny.tensors().into_iter().enumerate() {
         let mut tensors = tiny.tensors();
         tensors.remove(i);
         let result = load(&tiny::read(tiny::write(&tiny.metadata(), &tensors)));
         // Without a head of its own the model ties the head to the embedding.
-        if name != "output.weight" {
+        let optional = tiny.architecture == "llama" && name.ends_with("bias");
+        if name != "output.weight" && !optional {
             let text = result.err().expect("a refusal").to_string();
             assert!(text.contains(&name), "{name}: {text}");
         }
-        // One row (or float) more than there should be.
-        let width = if dims.len() == 1 { 1 } else { dims[0] };
-        let more: Vec<usize> = match dims[..] {
-            [len] => vec![len + 1],
-            [cols, rows] => vec![cols, rows + 1],
-            _ => unreachable!(),
-        };
-        tensors.insert(i, (name.clone(), more, [data, vec![0.0; width]].concat()));
+        // One row (or float, or expert) more than there should be.
+        let (last, width) = dims.split_last().unwrap();
+        let more = [width, &[last + 1]].concat();
+        let room = vec![0.0; width.iter().product()];
+        tensors.insert(i, (name.clone(), more, [data, room].concat()));
         let text = load(&tiny::read(tiny::write(&tiny.metadata(), &tensors)))
             .err()
             .expect("a refusal")
@@ -104,20 +127,41 @@ fn tokens_and_positions_out_of_range_leave_the_cache_alone() {
 }
 
 #[test]
-fn a_sliding_window_is_where_the_context_ends() {
+fn experts_of_another_shape_are_named() {
+    let tiny = Tiny::mixtral();
+    let name = "blk.1.ffn_up_exps.weight";
+    let tensors = tiny.tensors();
+    let at = tensors.iter().position(|(other, ..)| other == name).unwrap();
+    let shapes: [(&[usize], &str); 5] = [
+        (&[32, 48, 3], "should be [32, 48, 4], found [32, 48, 3]"),
+        (&[48, 32, 4], "should be [32, 48, 4], found [48, 32, 4]"),
+        (&[32, 192], "expected three dimensions"),
+        (&[32, 48, 2, 2], "expected three dimensions"),
+        (&[1, 3, 2048], "the last at most 1024"),
+    ];
+    for (dims, wanted) in shapes {
+        let mut tensors = tensors.clone();
+        tensors[at] = (name.into(), dims.to_vec(), vec![0.0; dims.iter().product()]);
+        let file = tiny::read(tiny::write(&tiny.metadata(), &tensors));
+        let text = load(&file).err().expect("a refusal").to_string();
+        assert!(text.contains(name) && text.contains(wanted), "{dims:?}: {text}");
+    }
+}
+
+#[test]
+fn a_window_does_not_end_the_context() {
     let tiny = with(Tiny::llama(), "llama.attention.sliding_window", 32u32);
     let file = tiny.file();
     let model = load(&file).unwrap();
-    assert_eq!((model.shape().context, model.shape().window), (32, Some(32)));
+    assert_eq!(model.shape().context, 96);
     let mut cache = Cache::new(model.shape().cache());
     let cpu = Cpu::new(1, Isa::best());
-    let error = model.forward(&cpu, &[0; 33], &mut cache, Want::None).unwrap_err();
-    assert!(matches!(error, ModelError::Context { needed: 33, context: 32, window: Some(32) }));
-    assert!(error.to_string().contains("slides"), "{error}");
-    assert!(matches!(plan(&file, 33), Err(ModelError::Context { window: Some(32), .. })));
-    // A window as wide as the context never slides.
-    let wide = with(Tiny::llama(), "llama.attention.sliding_window", 96u32);
-    assert_eq!(load(&wide.file()).unwrap().shape().window, None);
+    model.forward(&cpu, &[0; 96], &mut cache, Want::None).unwrap();
+    assert!(plan(&file, 96).is_ok());
+    // A timeline that was said to stay short does.
+    let mut cache = Cache::with_horizon(model.shape().cache(), 20);
+    let error = model.forward(&cpu, &[0; 21], &mut cache, Want::None).unwrap_err();
+    assert!(matches!(error, ModelError::Context { needed: 21, context: 20 }), "{error}");
 }
 
 #[test]
@@ -133,5 +177,10 @@ fn the_plan_is_what_the_parts_take() {
     assert_eq!(made.kv_bytes, cache.bytes());
     let per_row = 2 * (32 + 48) + 2 * 4 * 16 + 3 * 2 * 16;
     assert_eq!(made.scratch_bytes, 4 * (per_row * 33.min(BATCH) + 40 + 16 * 33));
+    // Experts need rows of their own.
+    let tiny = Tiny::qwen3moe();
+    let moe = plan(&tiny.file(), 33).unwrap().scratch_bytes;
+    let per_row = 2 * (32 + 24) + 2 * 4 * 16 + 3 * 2 * 16 + 3 * 32 + 8;
+    assert_eq!(moe, 4 * (per_row * 33 + 40 + 16 * 33));
     assert_eq!(made.total(), Some(made.weights_bytes + made.kv_bytes + made.scratch_bytes));
 }

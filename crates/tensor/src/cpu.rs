@@ -1,4 +1,4 @@
-//! The processor as the rest of the house sees it: about a dozen fused operations.
+//! The processor as the rest of the house sees it: fewer than twenty fused operations.
 //!
 //! A [`Cpu`] owns the threads and chooses the instruction set, once. It decides how an operation
 //! is split; what is computed stands in `kernel`. Every operation gives the same result on the
@@ -458,20 +458,29 @@ impl Cpu {
     }
 
     /// Causal attention: row `r` of `q` (count, heads × head_dim) stands at
-    /// `first_position + r` and sees that token and all before it. Query heads share key/value
-    /// heads in equal groups. `out` has `q`'s shape.
+    /// `first_position + r` and sees that token and all before it, or the last `window` of them
+    /// where one is given; pages that no row of a tile sees are not read. Query heads share
+    /// key/value heads in equal groups. `out` has `q`'s shape.
     ///
     /// # Panics
-    /// Where shapes differ, heads are not whole groups, or the pages end too early.
+    /// Where shapes differ, heads are not whole groups, the pages end too early, or the window is
+    /// zero.
     pub fn attend(
         &self,
         q: &Rows,
         kv: &KvPages<'_>,
         first_position: usize,
         scale: f32,
+        window: Option<usize>,
         out: &mut Rows,
     ) {
-        self.attend_seeing(q, kv, |row| first_position + row + 1, scale, out);
+        let window = window.unwrap_or(usize::MAX);
+        assert!(window > 0, "attend: a token sees itself");
+        let sees = |row: usize| {
+            let end = first_position + row + 1;
+            end.saturating_sub(window)..end
+        };
+        self.attend_seeing(q, kv, sees, scale, out);
     }
 
     /// Attention in both directions: every row of `q` sees all `q.count()` tokens. Otherwise as
@@ -480,15 +489,15 @@ impl Cpu {
     /// # Panics
     /// As [`Cpu::attend`].
     pub fn attend_all(&self, q: &Rows, kv: &KvPages<'_>, scale: f32, out: &mut Rows) {
-        self.attend_seeing(q, kv, |_| q.count(), scale, out);
+        self.attend_seeing(q, kv, |_| 0..q.count(), scale, out);
     }
 
-    /// Attention where row `r` sees the first `seen(r)` tokens; later rows see no fewer.
+    /// Attention where row `r` sees the tokens `sees(r)`; for later rows both ends come no earlier.
     fn attend_seeing(
         &self,
         q: &Rows,
         kv: &KvPages<'_>,
-        seen: impl Fn(usize) -> usize + Sync,
+        sees: impl Fn(usize) -> Range<usize> + Sync,
         scale: f32,
         out: &mut Rows,
     ) {
@@ -498,7 +507,7 @@ impl Cpu {
         assert_eq!(heads * dim, q.width(), "attend: queries are not heads of {dim}");
         assert!(kv.kv_heads > 0 && heads.is_multiple_of(kv.kv_heads), "attend: groups");
         assert_eq!(kv.page_tokens, PAGE, "attend: page size");
-        let tokens = q.count().checked_sub(1).map_or(0, &seen);
+        let tokens = q.count().checked_sub(1).map_or(0, |last| sees(last).end);
         assert!(
             kv.keys.len() >= tokens.div_ceil(PAGE) && kv.values.len() >= kv.keys.len(),
             "attend: {tokens} tokens in {} pages",
@@ -529,25 +538,29 @@ impl Cpu {
                 let n = columns.len();
                 let place = |column: usize| (column / group, head * group + column % group);
                 queries.resize(dim * n, 0.0);
-                let mut limits = [0; 16];
+                let mut seen = [const { 0..0 }; 16];
                 for (j, column) in columns.clone().enumerate() {
                     let (row, head) = place(column);
-                    limits[j] = seen(row);
+                    seen[j] = sees(row);
                     let q = &q.row(row)[head * dim..(head + 1) * dim];
                     for (to, q) in queries.chunks_exact_mut(n).zip(q) {
                         to[j] = q * scale;
                     }
                 }
-                let limits = &limits[..n];
-                let pages = limits.iter().max().map_or(0, |t| t.div_ceil(PAGE));
+                let seen = &mut seen[..n];
+                // Columns go by position, so the first begins first and the last ends last.
+                let pages = seen[0].start / PAGE..seen[n - 1].end.div_ceil(PAGE);
+                for seen in seen.iter_mut() {
+                    *seen = seen.start - pages.start * PAGE..seen.end - pages.start * PAGE;
+                }
                 let inside = head * dim * PAGE..(head + 1) * dim * PAGE;
                 keys.clear();
-                keys.extend(kv.keys[..pages].iter().map(|p| &p[inside.clone()]));
+                keys.extend(kv.keys[pages.clone()].iter().map(|p| &p[inside.clone()]));
                 values.clear();
-                values.extend(kv.values[..pages].iter().map(|p| &p[inside.clone()]));
+                values.extend(kv.values[pages].iter().map(|p| &p[inside.clone()]));
                 let span = Span { keys: &keys, values: &values, head_dim: dim };
                 out.resize(n * dim, 0.0);
-                attend::attend(self.isa, queries, &span, limits, scores, out);
+                attend::attend(self.isa, queries, &span, seen, scores, out);
                 for (out, column) in out.chunks_exact(dim).zip(columns.clone()) {
                     let (row, head) = place(column);
                     let at = row * q.width() + head * dim;
@@ -578,6 +591,25 @@ impl Cpu {
         self.each_row(x, |_, x| element::gelu_erf(self.isa, x));
     }
 
+    /// `gate = gelu(gate) * up`, with gelu in its tanh form.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn geglu(&self, gate: &mut Rows, up: &Rows) {
+        assert_eq!((gate.count(), gate.width()), (up.count(), up.width()), "geglu: shapes");
+        self.each_row(gate, |r, gate| element::geglu(self.isa, gate, up.row(r)));
+    }
+
+    /// `x *= factor`.
+    pub fn scale(&self, x: &mut Rows, factor: f32) {
+        self.each_row(x, |_, x| element::scale(self.isa, x, factor));
+    }
+
+    /// `x = most * tanh(x / most)`: bends `x` so that it stays between `-most` and `most`.
+    pub fn soft_cap(&self, x: &mut Rows, most: f32) {
+        self.each_row(x, |_, x| element::soft_cap(self.isa, x, most));
+    }
+
     /// `x += y`.
     ///
     /// # Panics
@@ -585,6 +617,37 @@ impl Cpu {
     pub fn add(&self, x: &mut Rows, y: &Rows) {
         assert_eq!((x.count(), x.width()), (y.count(), y.width()), "add: shapes");
         self.each_row(x, |r, x| element::add(self.isa, x, y.row(r)));
+    }
+
+    /// `x += factor * y`.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn add_scaled(&self, x: &mut Rows, y: &Rows, factor: f32) {
+        assert_eq!((x.count(), x.width()), (y.count(), y.width()), "add_scaled: shapes");
+        self.each_row(x, |r, x| element::add_scaled(self.isa, x, y.row(r), factor));
+    }
+
+    /// `x += y / rms(y) * weight`, row by row.
+    ///
+    /// # Panics
+    /// Where the shapes differ.
+    pub fn add_rms_norm(&self, x: &mut Rows, y: &Rows, weight: &[f32], eps: f32) {
+        assert_eq!((x.count(), x.width()), (y.count(), y.width()), "add_rms_norm: shapes");
+        assert_eq!(weight.len(), x.width(), "add_rms_norm: weight width");
+        self.each_row(x, |r, x| element::add_rms_norm(self.isa, x, y.row(r), weight, eps));
+    }
+
+    /// Row `rows[i]` of `x` gets `weights[i]` times row `i` of `y` added.
+    ///
+    /// # Panics
+    /// Where the widths or the counts differ, or a row is not there.
+    pub fn add_to_rows(&self, x: &mut Rows, rows: &[u32], weights: &[f32], y: &Rows) {
+        assert_eq!((rows.len(), weights.len()), (y.count(), y.count()), "add_to_rows: counts");
+        assert_eq!(x.width(), y.width(), "add_to_rows: widths");
+        for (i, (&row, &weight)) in rows.iter().zip(weights).enumerate() {
+            element::add_scaled(self.isa, x.row_mut(row as usize), y.row(i), weight);
+        }
     }
 
     /// Adds `bias` to every row.
@@ -659,7 +722,9 @@ pub enum RopeStyle {
 }
 
 /// Rotary positions: the angle of pair `i` at position `p` is
-/// `p * scale * base^(-2i / dims) / factor[i]` (Su et al. 2021; factors as in Llama 3).
+/// `p * base^(-2i / dims) / factor[i] * (scale + kept[i] * (1 - scale))` (Su et al. 2021; factors
+/// as in Llama 3; pairs that keep their speed, and a magnitude that a turned head is multiplied
+/// with, as in YaRN, Peng et al. 2023).
 ///
 /// The power is reached by multiplying in single precision from pair to pair, as ggml does: at
 /// position 500 the rounding is worth up to a ten-thousandth of a radian, enough to tip the
@@ -670,8 +735,11 @@ pub struct Rope {
     /// What an angle is multiplied with from one pair to the next.
     ratio: f32,
     scale: f32,
+    magnitude: f32,
     /// One divisor for each pair.
     factors: Vec<f32>,
+    /// How far each pair is spared the scale: 0 not at all, 1 wholly.
+    kept: Vec<f32>,
     /// (positions, dims / 2) cosines and sines, made as far as they were needed.
     table: RwLock<Vec<[f32; 2]>>,
 }
@@ -693,7 +761,22 @@ impl Rope {
         assert!(factors.is_none_or(|f| f.len() == dims / 2), "rope: one factor a pair");
         let ratio = base.powf(-2.0 / dims as f32);
         let factors = factors.map_or_else(|| vec![1.0; dims / 2], <[f32]>::to_vec);
-        Rope { style, dims, ratio, scale, factors, table: RwLock::default() }
+        let (magnitude, kept) = (1.0, vec![0.0; dims / 2]);
+        Rope { style, dims, ratio, scale, magnitude, factors, kept, table: RwLock::default() }
+    }
+
+    /// Spares pair `i` the scale by the part `kept[i]`, from 0 (not at all, as without this) to 1.
+    ///
+    /// # Panics
+    /// Where there is not one for each pair.
+    pub fn keeping(self, kept: Vec<f32>) -> Rope {
+        assert_eq!(kept.len(), self.dims / 2, "rope: one part a pair");
+        Rope { kept, ..self }
+    }
+
+    /// Multiplies what is turned with `magnitude`, 1 without this.
+    pub fn magnified(self, magnitude: f32) -> Rope {
+        Rope { magnitude, ..self }
     }
 
     /// Makes the table reach `positions`, in steps so that decoding seldom waits for it.
@@ -706,9 +789,11 @@ impl Rope {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         for position in table.len() / half..positions.next_multiple_of(64) {
             let mut angle = position as f32;
-            for factor in &self.factors {
-                let (sin, cos) = f64::from(self.scale * (angle / factor)).sin_cos();
-                table.push([cos as f32, sin as f32]);
+            for (factor, kept) in self.factors.iter().zip(&self.kept) {
+                let turn = angle / factor;
+                let turn = self.scale * turn * (1.0 - kept) + turn * kept;
+                let (sin, cos) = f64::from(turn).sin_cos();
+                table.push([cos as f32 * self.magnitude, sin as f32 * self.magnitude]);
                 angle *= self.ratio;
             }
         }

@@ -124,7 +124,8 @@ fn check_attention(scalar: &Cpu, cpu: &Cpu, random: &mut Random) -> (usize, f32)
                 head_dim: dim,
             };
             let mut out = Rows::new(new, width * group);
-            cpu.attend(&q, &view, first, 0.7, &mut out);
+            let window = (round % 3 == 0).then_some(1 + round);
+            cpu.attend(&q, &view, first, 0.7, window, &mut out);
             out
         });
         let d = distance(outs[0].as_slice(), outs[1].as_slice());
@@ -145,12 +146,17 @@ fn check_elements(scalar: &Cpu, cpu: &Cpu, random: &mut Random) -> (usize, f32) 
         let rope = Rope::new(RopeStyle::Halves, width, 10_000.0, None, 1.0);
         let neighbours = Rope::new(RopeStyle::Interleaved, width, 500.0, None, 1.0);
         type Step<'a> = Box<dyn Fn(&Cpu, &mut Rows) + 'a>;
-        let steps: [(&str, Step<'_>); 8] = [
+        let steps: [(&str, Step<'_>); 13] = [
             ("rms_norm", Box::new(|c, y| c.rms_norm(&x, &weight, 1e-5, y))),
             ("layer_norm", Box::new(|c, y| c.layer_norm(&x, &weight, &weight, 1e-5, y))),
             ("swiglu", Box::new(|c, y| c.swiglu(y, &other))),
             ("gelu", Box::new(|c, y| c.gelu(y))),
             ("gelu by erf", Box::new(|c, y| c.gelu_erf(y))),
+            ("geglu", Box::new(|c, y| c.geglu(y, &other))),
+            ("scale", Box::new(|c, y| c.scale(y, 0.3))),
+            ("soft_cap", Box::new(|c, y| c.soft_cap(y, 3.0))),
+            ("add_scaled", Box::new(|c, y| c.add_scaled(y, &other, 0.3))),
+            ("add_rms_norm", Box::new(|c, y| c.add_rms_norm(y, &other, &weight, 1e-5))),
             ("add", Box::new(|c, y| c.add(y, &other))),
             ("rope halves", Box::new(|c, y| c.rope(y, 1, &rope, 77))),
             ("rope neighbours", Box::new(|c, y| c.rope(y, 1, &neighbours, 3))),

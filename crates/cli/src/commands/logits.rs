@@ -13,8 +13,9 @@ use crate::{model, progress};
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let model = model::model(arguments.path_needed("model")?)?;
     let cpu = Cpu::new(arguments.threads(), arguments.isa());
-    let mut cache = Cache::new(model.shape().cache());
     let tokens = arguments.tokens("tokens");
+    // The timeline ends with the text, as a session of just that context would.
+    let mut cache = Cache::with_horizon(model.shape().cache(), tokens.len());
     let file = arguments.path("every");
     let want = if file.is_some() { Want::All } else { Want::Last };
     let logits = progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, want))?;

@@ -4,7 +4,7 @@
 use ondine_tensor::{Matrix, Rows};
 
 use crate::error::ModelError;
-use crate::layer::{Attention, Head, Norm, Plain};
+use crate::layer::{Attention, Head, Norm, Plain, Sight};
 use crate::model::Model;
 use crate::run::{Run, Want};
 use crate::shape::Shape;
@@ -17,10 +17,11 @@ fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
     if heads != kv_heads || heads * head_dim != width {
         return Err(w.unsupported("heads that are not all alike and as wide as the stream"));
     }
-    let [query, key, value] = w.biased(&format!("{block}.attn_qkv"), 3 * width, width)?.split();
+    let [query, key, value] =
+        w.biased(&format!("{block}.attn_qkv"), 3 * width, width)?.split([width; 3]);
     let output = w.biased(&format!("{block}.attn_output"), width, width)?;
-    let (head_norms, rope) = (None, None);
-    Ok(Attention { heads, kv_heads, head_dim, query, key, value, output, head_norms, rope })
+    let (head_norms, sight) = (None, Sight::unturned(head_dim));
+    Ok(Attention { heads, kv_heads, query, key, value, output, head_norms, sight })
 }
 
 fn mlp(w: &Weights<'_>, block: &str) -> Result<Plain, ModelError> {
@@ -72,10 +73,13 @@ struct Gpt2 {
 
 pub(crate) fn load(w: Weights<'_>) -> Result<Box<dyn Model>, ModelError> {
     let Shape { layers, width, vocab, context, .. } = w.shape;
+    w.without_experts()?;
+    w.without_window()?;
+    w.without_scales()?;
     let embedding = w.matrix("token_embd.weight", vocab, width)?;
     let positions = w.matrix("position_embd.weight", context, width)?;
     let blocks = (0..layers).map(|layer| Block::new(&w, layer)).collect::<Result<_, _>>()?;
-    let head = Head { norm: w.layer_norm("output_norm", width)?, output: w.head()? };
+    let head = Head::plain(w.layer_norm("output_norm", width)?, w.head()?);
     Ok(Box::new(Gpt2 { shape: w.finish()?, embedding, positions, blocks, head }))
 }
 

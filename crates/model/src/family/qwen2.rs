@@ -1,11 +1,9 @@
 //! qwen2 and qwen2.5: queries, keys and values have a bias, and a head rotates by halves.
 
-use std::sync::Arc;
-
-use ondine_tensor::{Rope, RopeStyle};
+use ondine_tensor::RopeStyle;
 
 use crate::error::ModelError;
-use crate::layer::{Attention, Decoder};
+use crate::layer::{Attention, Decoder, Design, Sight};
 use crate::model::Model;
 use crate::shape::Shape;
 use crate::weights::Weights;
@@ -13,22 +11,21 @@ use crate::weights::Weights;
 // Config: all of it is in the file. The first half of a head rotates with the second.
 const ROPE: RopeStyle = RopeStyle::Halves;
 
-fn attention(w: &Weights<'_>, block: &str, rope: &Arc<Rope>) -> Result<Attention, ModelError> {
+fn attention(w: &Weights<'_>, block: &str, sight: &Sight) -> Result<Attention, ModelError> {
     let Shape { width, heads, kv_heads, head_dim, .. } = w.shape;
     Ok(Attention {
         heads,
         kv_heads,
-        head_dim,
         query: w.biased(&format!("{block}.attn_q"), heads * head_dim, width)?,
         key: w.biased(&format!("{block}.attn_k"), kv_heads * head_dim, width)?,
         value: w.biased(&format!("{block}.attn_v"), kv_heads * head_dim, width)?,
         output: w.linear(&format!("{block}.attn_output"), width, heads * head_dim)?,
         head_norms: None,
-        rope: Some(Arc::clone(rope)),
+        sight: sight.clone(),
     })
 }
 
 // Blocks, feed-forward and head are those of the whole line.
 pub(crate) fn load(w: Weights<'_>) -> Result<Box<dyn Model>, ModelError> {
-    Decoder::load(w, ROPE, attention)
+    Decoder::load(w, &Design::new(ROPE, attention))
 }

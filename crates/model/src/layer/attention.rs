@@ -3,17 +3,39 @@
 use std::sync::Arc;
 
 use ondine_cache::PAGE;
-use ondine_tensor::Rope;
 
-use crate::layer::{Linear, Norm};
+use crate::layer::{Linear, Norm, Rotation};
 use crate::run::Run;
+
+/// How a block looks back.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
+    /// One for all blocks that turn alike: it keeps a table of angles. `None` where positions were
+    /// added to the embedding instead.
+    pub(crate) rotation: Option<Arc<Rotation>>,
+    /// How many positions a token sees, itself among them; all before it where there is none.
+    pub(crate) window: Option<usize>,
+    /// What the product of a query and a key is multiplied with.
+    pub(crate) scale: f32,
+}
+
+impl Sight {
+    /// Everything, unturned, with the usual scale.
+    pub(crate) fn unturned(head_dim: usize) -> Sight {
+        Sight { rotation: None, window: None, scale: usual_scale(head_dim) }
+    }
+}
+
+/// One over the root of a head's width.
+pub(crate) fn usual_scale(head_dim: usize) -> f32 {
+    1.0 / (head_dim as f32).sqrt()
+}
 
 /// Projections, and what a family does to queries and keys before they meet.
 #[derive(Debug)]
 pub(crate) struct Attention {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
-    pub(crate) head_dim: usize,
     /// (heads * head_dim, width)
     pub(crate) query: Linear,
     /// (kv_heads * head_dim, width)
@@ -22,16 +44,15 @@ pub(crate) struct Attention {
     pub(crate) value: Linear,
     /// (width, heads * head_dim)
     pub(crate) output: Linear,
-    /// Norms of each head of queries and of keys.
+    /// Norms of queries and of keys: of each head, or of all together where they are as wide.
     pub(crate) head_norms: Option<(Norm, Norm)>,
-    /// One for all blocks: it keeps a table of angles. `None` where positions were added to the embedding instead.
-    pub(crate) rope: Option<Arc<Rope>>,
+    pub(crate) sight: Sight,
 }
 
 impl Attention {
     /// h = output(attend(h)), and the keys and values of these positions are in the cache.
     pub(crate) fn apply(&self, run: &mut Run<'_>, layer: usize) {
-        let Run { cpu, cache, scratch: s, first } = run;
+        let Run { cpu, cache, scratch: s, first, horizon } = run;
         let (first, end) = (*first, *first + s.h.count());
 
         Linear::apply_all(
@@ -45,14 +66,15 @@ impl Attention {
             key.apply(cpu, &s.k, &mut s.k_spare);
             std::mem::swap(&mut s.k, &mut s.k_spare);
         }
-        if let Some(rope) = &self.rope {
+        let Sight { rotation, window, scale } = &self.sight;
+        if let Some(rotation) = rotation {
+            let rope = rotation.within(*horizon);
             cpu.rope(&mut s.q, self.heads, rope, first);
             cpu.rope(&mut s.k, self.kv_heads, rope, first);
         }
 
         cpu.store_kv(&s.k, &s.v, &mut cache.layer_mut(layer, first, end), first % PAGE);
-        let scale = 1.0 / (self.head_dim as f32).sqrt();
-        cpu.attend(&s.q, &cache.layer(layer, end), first, scale, &mut s.attended);
+        cpu.attend(&s.q, &cache.layer(layer, end), first, *scale, *window, &mut s.attended);
         self.output.apply(cpu, &s.attended, &mut s.h);
     }
 }

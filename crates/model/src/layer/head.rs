@@ -11,9 +11,18 @@ pub(crate) struct Head {
     pub(crate) norm: Norm,
     /// (vocab, width)
     pub(crate) output: Linear,
+    /// What logits are multiplied with, where they are.
+    pub(crate) scale: Option<f32>,
+    /// The bound that logits are bent to stay within, where there is one.
+    pub(crate) cap: Option<f32>,
 }
 
 impl Head {
+    /// With logits as the projection gives them.
+    pub(crate) fn plain(norm: Norm, output: Linear) -> Head {
+        Head { norm, output, scale: None, cap: None }
+    }
+
     /// Appends nothing and keeps nothing: `logits` holds exactly the wanted rows afterwards. The
     /// head is the largest matrix of a small model, so rows nobody wants are not computed.
     pub(crate) fn apply(&self, run: &mut Run<'_>, want: Want, logits: &mut Rows) {
@@ -31,5 +40,11 @@ impl Head {
         s.h.resize(rows.len());
         self.norm.apply(run.cpu, &s.x, &mut s.h);
         self.output.apply(run.cpu, &s.h, logits);
+        if let Some(scale) = self.scale {
+            run.cpu.scale(logits, scale);
+        }
+        if let Some(cap) = self.cap {
+            run.cpu.soft_cap(logits, cap);
+        }
     }
 }

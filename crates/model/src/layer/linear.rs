@@ -31,20 +31,23 @@ impl Linear {
         }
     }
 
-    /// Cuts a fused matrix into `N` of as many rows each: queries, keys and values of one matrix.
+    /// Cuts a fused matrix into parts of so many rows: queries, keys and values of one matrix.
     ///
     /// # Panics
-    /// Where the rows do not divide by `N`.
-    pub(crate) fn split<const N: usize>(&self) -> [Linear; N] {
-        let rows = self.weight.rows() / N;
-        assert_eq!(rows * N, self.weight.rows(), "{N} equal parts");
+    /// Where the parts are not the whole.
+    pub(crate) fn split<const N: usize>(&self, rows: [usize; N]) -> [Linear; N] {
+        assert_eq!(rows.iter().sum::<usize>(), self.weight.rows(), "parts that are the whole");
         let (dtype, cols, bytes) = (self.weight.dtype(), self.weight.cols(), self.weight.bytes());
-        let part_bytes = bytes.len() / N;
-        std::array::from_fn(|i| {
-            let part = bytes.slice(i * part_bytes..(i + 1) * part_bytes).expect("inside the whole");
-            let weight = Matrix::new(dtype, rows, cols, part).expect("whole rows of whole blocks");
-            let bias = self.bias.as_ref().map(|bias| bias[i * rows..(i + 1) * rows].to_vec());
-            Linear { weight, bias }
+        let row_bytes = self.weight.row_bytes();
+        let mut first = 0;
+        rows.map(|rows| {
+            let part = first..first + rows;
+            first = part.end;
+            let bytes = bytes
+                .slice(part.start * row_bytes..part.end * row_bytes)
+                .expect("inside the whole");
+            let weight = Matrix::new(dtype, rows, cols, bytes).expect("whole rows of whole blocks");
+            Linear { weight, bias: self.bias.as_ref().map(|bias| bias[part].to_vec()) }
         })
     }
 }

@@ -20,6 +20,16 @@ impl Weights<'_> {
             .collect()
     }
 
+    /// Expert `i` of those of this name.
+    fn expert(&self, name: &str, i: usize, x: &[f64], out: usize) -> Vec<f64> {
+        let weight = self.get(&format!("{name}.weight"));
+        let weight = &weight[i * out * x.len()..(i + 1) * out * x.len()];
+        weight
+            .chunks_exact(x.len())
+            .map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum())
+            .collect()
+    }
+
     fn linear(&self, name: &str, x: &[f64]) -> Vec<f64> {
         let weight = self.get(&format!("{name}.weight"));
         let bias = format!("{name}.bias");
@@ -51,21 +61,69 @@ impl Weights<'_> {
     }
 }
 
-fn rotate(t: &Tiny, factors: Option<&[f64]>, head: &mut [f64], position: usize) {
-    let dims = t.rope_dims;
-    for i in 0..dims / 2 {
-        let mut frequency = f64::from(t.rope_base).powf(-2.0 * i as f64 / dims as f64);
-        if let Some(factors) = factors {
-            frequency /= factors[i];
+/// Whether the block sees a window.
+fn slides(t: &Tiny, layer: usize) -> bool {
+    let period = t.period.unwrap_or(match t.architecture {
+        "gemma3" => 6,
+        "olmo2" => 4,
+        _ => 0,
+    });
+    t.window.is_some() && (period == 0 || !(layer + 1).is_multiple_of(period))
+}
+
+/// What pairs of dimensions turn by at a position, and what they are multiplied with.
+fn angles(t: &Tiny, layer: usize, factors: Option<&[f64]>, position: usize) -> (Vec<f64>, f64) {
+    let (dims, position) = (t.rope_dims, position as f64);
+    let local = slides(t, layer) && ["gemma3", "olmo2"].contains(&t.architecture);
+    let mut base = f64::from(t.rope_base);
+    if local {
+        if t.architecture == "gemma3" {
+            base = 10_000.0;
         }
-        let angle = position as f64 / f64::from(t.rope_linear.unwrap_or(1.0)) * frequency;
+        let angle = |i: usize| position * base.powf(-2.0 * i as f64 / dims as f64);
+        return ((0..dims / 2).map(angle).collect(), 1.0);
+    }
+    if let Some(alpha) = t.rope_alpha {
+        base *= f64::from(alpha).powf(dims as f64 / (dims as f64 - 2.0));
+    }
+    let mut magnitude = if t.rope_long { 1.19 } else { 1.0 };
+    let mut all = Vec::new();
+    for i in 0..dims / 2 {
+        let mut angle = position * base.powf(-2.0 * i as f64 / dims as f64);
+        if let Some(factors) = factors {
+            angle /= factors[i];
+        }
+        if let Some(factor) = t.rope_linear {
+            angle /= f64::from(factor);
+        }
+        if let Some(factor) = t.rope_yarn {
+            let factor = f64::from(factor);
+            magnitude = 0.1 * factor.ln() + 1.0;
+            // The pair that makes so many turns in the original context.
+            let pair = |turns: f64| {
+                let context = t.original.unwrap() as f64;
+                dims as f64 * (context / (turns * std::f64::consts::TAU)).ln() / (2.0 * base.ln())
+            };
+            let low = pair(32.0).floor().max(0.0);
+            let high = pair(1.0).ceil().min(dims as f64 - 1.0);
+            let ramp = ((i as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
+            angle = angle / factor * ramp + angle * (1.0 - ramp);
+        }
+        all.push(angle);
+    }
+    (all, magnitude)
+}
+
+fn rotate(t: &Tiny, angles: &(Vec<f64>, f64), head: &mut [f64]) {
+    let dims = t.rope_dims;
+    for (i, angle) in angles.0.iter().enumerate() {
         let (a, b) = match t.architecture {
-            "llama" => (2 * i, 2 * i + 1),
+            "llama" | "granite" => (2 * i, 2 * i + 1),
             _ => (i, i + dims / 2),
         };
         let (x, y) = (head[a], head[b]);
-        head[a] = x * angle.cos() - y * angle.sin();
-        head[b] = x * angle.sin() + y * angle.cos();
+        head[a] = (x * angle.cos() - y * angle.sin()) * angles.1;
+        head[b] = (x * angle.sin() + y * angle.cos()) * angles.1;
     }
 }
 
@@ -88,16 +146,65 @@ fn rounded(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| f16::from_f32(*x as f32).to_f64()).collect()
 }
 
-/// Logits after every token.
+fn mlp(t: &Tiny, w: &Weights<'_>, name: &dyn Fn(&str) -> String, h: &[f64]) -> Vec<f64> {
+    let open = if t.architecture == "gemma3" { gelu } else { silu };
+    let gated = |gate: &[f64], up: &[f64]| -> Vec<f64> {
+        gate.iter().zip(up).map(|(gate, up)| open(*gate) * up).collect()
+    };
+    if let Some((_, used)) = t.experts {
+        let mut scores = w.linear(&name("ffn_gate_inp"), h);
+        softmax(&mut scores);
+        let mut best: Vec<usize> = (0..scores.len()).collect();
+        best.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        best.truncate(used);
+        let sum: f64 = best.iter().map(|i| scores[*i]).sum();
+        let mut out = vec![0.0; t.width];
+        for i in best {
+            let part = |part: &str, x: &[f64], n| w.expert(&name(part), i, x, n);
+            let inner = gated(&part("ffn_gate_exps", h, t.ff), &part("ffn_up_exps", h, t.ff));
+            for (out, x) in out.iter_mut().zip(part("ffn_down_exps", &inner, t.width)) {
+                *out += scores[i] / sum * x;
+            }
+        }
+        return out;
+    }
+    let up = w.linear(&name("ffn_up"), h);
+    let inner = match t.architecture {
+        "gpt2" => up.into_iter().map(gelu).collect(),
+        "phi3" => gated(&up[..t.ff], &up[t.ff..]),
+        _ => gated(&w.linear(&name("ffn_gate"), h), &up),
+    };
+    w.linear(&name("ffn_down"), &inner)
+}
+
+/// Logits after every token, on a timeline that may grow to the model's whole context.
 pub fn logits(t: &Tiny, file: &ModelFile, tokens: &[u32]) -> Vec<Vec<f64>> {
+    logits_within(t, file, tokens, t.context)
+}
+
+/// Logits after every token, on a timeline of at most `horizon` positions.
+pub fn logits_within(t: &Tiny, file: &ModelFile, tokens: &[u32], horizon: usize) -> Vec<Vec<f64>> {
     let w = Weights(file);
     let gpt2 = t.architecture == "gpt2";
-    let factors = file.has("rope_freqs.weight").then(|| w.get("rope_freqs.weight"));
+    let list = if !t.rope_long {
+        "rope_freqs.weight"
+    } else if horizon > t.original.unwrap() {
+        "rope_factors_long.weight"
+    } else {
+        "rope_factors_short.weight"
+    };
+    let factors = file.has(list).then(|| w.get(list));
     let embedding = w.get("token_embd.weight");
     let row = |table: &[f64], i: usize| table[i * t.width..(i + 1) * t.width].to_vec();
+    let [embedding_scale, residual_scale, attention_scale, logit_scale] =
+        t.scales.map_or([1.0, 1.0, 1.0 / (t.head_dim as f64).sqrt(), 1.0], |s| s.map(f64::from));
+    let embedding_scale =
+        if t.architecture == "gemma3" { (t.width as f64).sqrt() } else { embedding_scale };
+    let (before, after) = t.norms();
 
     let mut stream: Vec<Vec<f64>> =
         tokens.iter().map(|token| row(&embedding, *token as usize)).collect();
+    stream.iter_mut().flatten().for_each(|x| *x *= embedding_scale);
     if gpt2 {
         let positions = w.get("position_embd.weight");
         for (at, x) in stream.iter_mut().enumerate() {
@@ -109,13 +216,19 @@ pub fn logits(t: &Tiny, file: &ModelFile, tokens: &[u32]) -> Vec<Vec<f64>> {
 
     for layer in 0..t.layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
+        let norm = |there: bool, part: &str, x: &[f64]| {
+            if there { w.norm(&name(part), x) } else { x.to_vec() }
+        };
+        let add = |x: &mut [f64], y: &[f64]| {
+            x.iter_mut().zip(y).for_each(|(x, y)| *x += residual_scale * y);
+        };
         let (mut keys, mut values): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
         for (at, x) in stream.iter_mut().enumerate() {
-            let h = w.norm(&name("attn_norm"), x);
-            let (mut q, mut k, v) = if gpt2 {
+            let h = norm(before, "attn_norm", x);
+            let (mut q, mut k, v) = if gpt2 || t.architecture == "phi3" {
                 let all = w.linear(&name("attn_qkv"), &h);
-                let d = t.width;
-                (all[..d].to_vec(), all[d..2 * d].to_vec(), all[2 * d..].to_vec())
+                let (q, kv) = (t.heads * t.head_dim, t.kv_heads * t.head_dim);
+                (all[..q].to_vec(), all[q..q + kv].to_vec(), all[q + kv..].to_vec())
             } else {
                 (
                     w.linear(&name("attn_q"), &h),
@@ -123,55 +236,63 @@ pub fn logits(t: &Tiny, file: &ModelFile, tokens: &[u32]) -> Vec<Vec<f64>> {
                     w.linear(&name("attn_v"), &h),
                 )
             };
-            for (part, heads) in [("attn_q_norm", &mut q), ("attn_k_norm", &mut k)] {
-                for head in heads.chunks_exact_mut(t.head_dim) {
-                    if t.architecture == "qwen3" {
+            if let Some(widths) = t.head_norms() {
+                for (part, heads, width) in
+                    [("attn_q_norm", &mut q, widths.0), ("attn_k_norm", &mut k, widths.1)]
+                {
+                    for head in heads.chunks_exact_mut(width) {
                         head.copy_from_slice(&w.norm(&name(part), head));
                     }
-                    if !gpt2 {
-                        rotate(t, factors.as_deref(), head, at);
-                    }
                 }
+            }
+            if !gpt2 {
+                let angles = angles(t, layer, factors.as_deref(), at);
+                q.chunks_exact_mut(t.head_dim).for_each(|head| rotate(t, &angles, head));
+                k.chunks_exact_mut(t.head_dim).for_each(|head| rotate(t, &angles, head));
             }
             keys.push(rounded(&k));
             values.push(rounded(&v));
 
+            let seen = match t.window {
+                Some(window) if slides(t, layer) => (at + 1).saturating_sub(window)..at + 1,
+                _ => 0..at + 1,
+            };
             let mut attended = Vec::new();
             for (head, q) in q.chunks_exact(t.head_dim).enumerate() {
                 let kv_head = head / (t.heads / t.kv_heads);
                 let part = |row: &[f64]| row[kv_head * t.head_dim..][..t.head_dim].to_vec();
-                let mut scores: Vec<f64> = keys
+                let mut scores: Vec<f64> = keys[seen.clone()]
                     .iter()
                     .map(|key| {
                         let dot: f64 = part(key).iter().zip(q).map(|(k, q)| k * q).sum();
-                        dot / (t.head_dim as f64).sqrt()
+                        dot * attention_scale
                     })
                     .collect();
                 softmax(&mut scores);
                 for i in 0..t.head_dim {
-                    attended.push(scores.iter().zip(&values).map(|(s, v)| s * part(v)[i]).sum());
+                    let values = scores.iter().zip(&values[seen.clone()]);
+                    attended.push(values.map(|(s, v)| s * part(v)[i]).sum());
                 }
             }
-            for (x, y) in x.iter_mut().zip(w.linear(&name("attn_output"), &attended)) {
-                *x += y;
-            }
+            let out = w.linear(&name("attn_output"), &attended);
+            add(x, &norm(after, "post_attention_norm", &out));
 
-            let h = w.norm(&name("ffn_norm"), x);
-            let up = w.linear(&name("ffn_up"), &h);
-            let inner: Vec<f64> = if gpt2 {
-                up.into_iter().map(gelu).collect()
-            } else {
-                let gate = w.linear(&name("ffn_gate"), &h);
-                gate.into_iter().zip(up).map(|(gate, up)| silu(gate) * up).collect()
-            };
-            for (x, y) in x.iter_mut().zip(w.linear(&name("ffn_down"), &inner)) {
-                *x += y;
-            }
+            let h = norm(before, "ffn_norm", x);
+            let out = mlp(t, &w, &name, &h);
+            add(x, &norm(after, "post_ffw_norm", &out));
         }
     }
 
     let head = if t.tied { "token_embd" } else { "output" };
-    stream.iter().map(|x| w.linear(head, &w.norm("output_norm", x))).collect()
+    let bent = |x: f64| match t.logit_cap {
+        Some(cap) => f64::from(cap) * (x / f64::from(cap)).tanh(),
+        None => x,
+    };
+    stream
+        .iter()
+        .map(|x| w.linear(head, &w.norm("output_norm", x)))
+        .map(|row| row.into_iter().map(|x| bent(x / logit_scale)).collect())
+        .collect()
 }
 
 /// Greatest difference between two rows of logits, as a part of the wanted row's spread.

@@ -25,7 +25,21 @@ pub struct Tiny {
     pub rope_dims: usize,
     pub rope_base: f32,
     pub rope_linear: Option<f32>,
+    pub rope_yarn: Option<f32>,
+    pub rope_alpha: Option<f32>,
     pub rope_factors: bool,
+    /// Divisors for contexts up to the original one, and others beyond it.
+    pub rope_long: bool,
+    /// The context before positions were stretched.
+    pub original: Option<usize>,
+    pub window: Option<usize>,
+    /// All blocks but the last of so many have the window.
+    pub period: Option<usize>,
+    /// How many there are, and how many work on a token.
+    pub experts: Option<(usize, usize)>,
+    /// Embedding, residual, attention, logits.
+    pub scales: Option<[f32; 4]>,
+    pub logit_cap: Option<f32>,
     pub tied: bool,
     /// Biases that the family may have and need not.
     pub biases: bool,
@@ -51,7 +65,16 @@ impl Tiny {
             rope_dims: 8,
             rope_base: 10_000.0,
             rope_linear: None,
+            rope_yarn: None,
+            rope_alpha: None,
             rope_factors: false,
+            rope_long: false,
+            original: None,
+            window: None,
+            period: None,
+            experts: None,
+            scales: None,
+            logit_cap: None,
             tied: false,
             biases: false,
             seed: 1,
@@ -73,8 +96,66 @@ impl Tiny {
         Tiny { architecture: "gpt2", kv_heads: 4, rope_dims: 0, tied: true, ..Tiny::llama() }
     }
 
-    pub fn families() -> [Tiny; 4] {
-        [Tiny::llama(), Tiny::qwen2(), Tiny::qwen3(), Tiny::gpt2()]
+    pub fn mixtral() -> Tiny {
+        Tiny { experts: Some((4, 2)), ..Tiny::llama() }
+    }
+
+    pub fn qwen3moe() -> Tiny {
+        let experts = Some((8, 3));
+        Tiny { architecture: "qwen3moe", experts, ff: 24, tied: false, ..Tiny::qwen3() }
+    }
+
+    /// Six blocks: five that see a window, one that sees everything.
+    pub fn gemma3() -> Tiny {
+        let (layers, window) = (6, Some(12));
+        Tiny { architecture: "gemma3", layers, window, width: 24, ..Tiny::qwen3() }
+    }
+
+    pub fn phi3() -> Tiny {
+        Tiny { architecture: "phi3", ..Tiny::llama() }
+    }
+
+    /// With windows this is olmo3.
+    pub fn olmo2() -> Tiny {
+        Tiny { architecture: "olmo2", layers: 4, ..Tiny::llama() }
+    }
+
+    pub fn granite() -> Tiny {
+        let scales = Some([6.0, 0.4, 0.2, 4.0]);
+        Tiny { architecture: "granite", scales, tied: true, ..Tiny::llama() }
+    }
+
+    pub fn families() -> [Tiny; 10] {
+        [
+            Tiny::llama(),
+            Tiny::mixtral(),
+            Tiny::qwen2(),
+            Tiny::qwen3(),
+            Tiny::qwen3moe(),
+            Tiny::gemma3(),
+            Tiny::phi3(),
+            Tiny::olmo2(),
+            Tiny::granite(),
+            Tiny::gpt2(),
+        ]
+    }
+
+    /// Whether norms stand before the parts of a block, and whether behind them.
+    pub fn norms(&self) -> (bool, bool) {
+        match self.architecture {
+            "olmo2" => (false, true),
+            "gemma3" => (true, true),
+            _ => (true, false),
+        }
+    }
+
+    /// Widths of the norms of queries and of keys, where the family has them.
+    pub fn head_norms(&self) -> Option<(usize, usize)> {
+        match self.architecture {
+            "qwen3" | "qwen3moe" | "gemma3" => Some((self.head_dim, self.head_dim)),
+            "olmo2" => Some((self.heads * self.head_dim, self.kv_heads * self.head_dim)),
+            _ => None,
+        }
     }
 
     pub fn metadata(&self) -> Metadata {
@@ -107,6 +188,38 @@ impl Tiny {
             put(&key("rope.scaling.type"), "linear".into());
             put(&key("rope.scaling.factor"), factor.into());
         }
+        if let Some(factor) = self.rope_yarn {
+            put(&key("rope.scaling.type"), "yarn".into());
+            put(&key("rope.scaling.factor"), factor.into());
+        }
+        if let Some(alpha) = self.rope_alpha {
+            put(&key("rope.scaling.alpha"), alpha.into());
+        }
+        if let Some(original) = self.original {
+            put(&key("rope.scaling.original_context_length"), (original as u32).into());
+        }
+        if self.rope_long {
+            put(&key("rope.scaling.attn_factor"), 1.19f32.into());
+        }
+        if let Some(window) = self.window {
+            put(&key("attention.sliding_window"), (window as u32).into());
+        }
+        if let Some(period) = self.period {
+            put(&key("attention.sliding_window_pattern"), (period as u32).into());
+        }
+        if let Some((count, used)) = self.experts {
+            put(&key("expert_count"), (count as u32).into());
+            put(&key("expert_used_count"), (used as u32).into());
+        }
+        for (name, scale) in ["embedding_scale", "residual_scale", "attention.scale", "logit_scale"]
+            .into_iter()
+            .zip(self.scales.into_iter().flatten())
+        {
+            put(&key(name), scale.into());
+        }
+        if let Some(cap) = self.logit_cap {
+            put(&key("final_logit_softcapping"), cap.into());
+        }
         for (name, value) in &self.more {
             put(name, value.clone());
         }
@@ -117,34 +230,51 @@ impl Tiny {
     pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let mut random = Random(self.seed);
         let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
-        let mut matrix = |random: &mut Random, name: &str, rows: usize, cols: usize, size: f32| {
-            let data = (0..rows * cols).map(|_| random.normal() * size).collect();
-            tensors.push((format!("{name}.weight"), vec![cols, rows], data));
+        let mut block = |random: &mut Random, name: &str, dims: &[usize], size: f32| {
+            let data = (0..dims.iter().product()).map(|_| random.normal() * size).collect();
+            tensors.push((format!("{name}.weight"), dims.to_vec(), data));
         };
         let (d, ff, vocab) = (self.width, self.ff, self.vocab);
         let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let fan_in = |width: usize| 1.5 / (width as f32).sqrt();
+        let mut matrix = |random: &mut Random, name: &str, rows: usize, cols: usize, size: f32| {
+            block(random, name, &[cols, rows], size);
+        };
         matrix(&mut random, "token_embd", vocab, d, 1.0);
         if !self.tied {
             matrix(&mut random, "output", vocab, d, fan_in(d));
         }
-        let gpt2 = self.architecture == "gpt2";
+        let (gpt2, phi3) = (self.architecture == "gpt2", self.architecture == "phi3");
         if gpt2 {
             matrix(&mut random, "position_embd", self.context, d, 0.5);
         }
         for layer in 0..self.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
-            if gpt2 {
-                matrix(&mut random, &name("attn_qkv"), 3 * d, d, fan_in(d));
+            if gpt2 || phi3 {
+                matrix(&mut random, &name("attn_qkv"), q + 2 * kv, d, fan_in(d));
             } else {
                 matrix(&mut random, &name("attn_q"), q, d, fan_in(d));
                 matrix(&mut random, &name("attn_k"), kv, d, fan_in(d));
                 matrix(&mut random, &name("attn_v"), kv, d, fan_in(d));
-                matrix(&mut random, &name("ffn_gate"), ff, d, fan_in(d));
+                if self.experts.is_none() {
+                    matrix(&mut random, &name("ffn_gate"), ff, d, fan_in(d));
+                }
             }
             matrix(&mut random, &name("attn_output"), d, q, fan_in(q));
-            matrix(&mut random, &name("ffn_up"), ff, d, fan_in(d));
-            matrix(&mut random, &name("ffn_down"), d, ff, fan_in(ff));
+            if self.experts.is_none() {
+                let ups = if phi3 { 2 * ff } else { ff };
+                matrix(&mut random, &name("ffn_up"), ups, d, fan_in(d));
+                matrix(&mut random, &name("ffn_down"), d, ff, fan_in(ff));
+            }
+        }
+        if let Some((count, _)) = self.experts {
+            for layer in 0..self.layers {
+                let name = |part: &str| format!("blk.{layer}.ffn_{part}");
+                block(&mut random, &name("gate_inp"), &[d, count], fan_in(d));
+                block(&mut random, &name("gate_exps"), &[d, ff, count], fan_in(d));
+                block(&mut random, &name("up_exps"), &[d, ff, count], fan_in(d));
+                block(&mut random, &name("down_exps"), &[ff, d, count], fan_in(ff));
+            }
         }
         let mut vector = |name: String, len: usize, around: f32| {
             let data = (0..len).map(|_| around + random.normal() * 0.2).collect();
@@ -158,11 +288,18 @@ impl Tiny {
         };
         norm("output_norm".into(), d);
         for layer in 0..self.layers {
-            norm(format!("blk.{layer}.attn_norm"), d);
-            norm(format!("blk.{layer}.ffn_norm"), d);
-            if self.architecture == "qwen3" {
-                norm(format!("blk.{layer}.attn_q_norm"), self.head_dim);
-                norm(format!("blk.{layer}.attn_k_norm"), self.head_dim);
+            let (before, after) = self.norms();
+            if before {
+                norm(format!("blk.{layer}.attn_norm"), d);
+                norm(format!("blk.{layer}.ffn_norm"), d);
+            }
+            if after {
+                norm(format!("blk.{layer}.post_attention_norm"), d);
+                norm(format!("blk.{layer}.post_ffw_norm"), d);
+            }
+            if let Some((query, key)) = self.head_norms() {
+                norm(format!("blk.{layer}.attn_q_norm"), query);
+                norm(format!("blk.{layer}.attn_k_norm"), key);
             }
         }
         let qkv = [("attn_q", q), ("attn_k", kv), ("attn_v", kv)];
@@ -176,6 +313,13 @@ impl Tiny {
         for layer in 0..self.layers {
             for (part, len) in &biased {
                 vector(format!("blk.{layer}.{part}.bias"), *len, 0.0);
+            }
+        }
+        if self.rope_long {
+            for (name, more) in [("short", 0.1), ("long", 0.9)] {
+                let list = (0..self.rope_dims / 2).map(|i| 1.0 + i as f32 * more).collect();
+                let name = format!("rope_factors_{name}.weight");
+                tensors.push((name, vec![self.rope_dims / 2], list));
             }
         }
         if self.rope_factors {

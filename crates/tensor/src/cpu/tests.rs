@@ -253,8 +253,19 @@ impl Kv {
     }
 }
 
-fn slow_attend(q: &Rows, k: &Rows, v: &Rows, dim: usize, first: usize, scale: f32) -> Vec<f64> {
-    slow_attend_seeing(q, k, v, dim, |r| first + r + 1, scale)
+fn slow_attend(
+    q: &Rows,
+    k: &Rows,
+    v: &Rows,
+    dim: usize,
+    first: usize,
+    window: Option<usize>,
+) -> Vec<f64> {
+    let sees = |r| {
+        let end: usize = first + r + 1;
+        window.map_or(0, |window| end.saturating_sub(window))..end
+    };
+    slow_attend_seeing(q, k, v, dim, sees)
 }
 
 fn slow_attend_seeing(
@@ -262,9 +273,9 @@ fn slow_attend_seeing(
     k: &Rows,
     v: &Rows,
     dim: usize,
-    seen: impl Fn(usize) -> usize,
-    scale: f32,
+    sees: impl Fn(usize) -> Range<usize>,
 ) -> Vec<f64> {
+    let scale = 0.3;
     let half = |x: f32| f64::from(f16::from_f32(x).to_f32());
     let (heads, kv_heads) = (q.width() / dim, k.width() / dim);
     let mut out = Vec::new();
@@ -272,7 +283,9 @@ fn slow_attend_seeing(
         for h in 0..heads {
             let shared = h / (heads / kv_heads) * dim;
             let q = &q.row(r)[h * dim..(h + 1) * dim];
-            let scores: Vec<f64> = (0..seen(r))
+            let seen = sees(r);
+            let start = seen.start;
+            let scores: Vec<f64> = seen
                 .map(|t| {
                     let k = &k.row(t)[shared..shared + dim];
                     q.iter().zip(k).map(|(q, k)| f64::from(q * scale) * half(*k)).sum()
@@ -282,7 +295,7 @@ fn slow_attend_seeing(
             let total: f64 = scores.iter().map(|s| (s - most).exp()).sum();
             out.extend((0..dim).map(|d| {
                 (scores.iter().enumerate())
-                    .map(|(t, s)| (s - most).exp() / total * half(v.row(t)[shared + d]))
+                    .map(|(t, s)| (s - most).exp() / total * half(v.row(start + t)[shared + d]))
                     .sum::<f64>()
             }));
         }
@@ -305,7 +318,8 @@ fn attention_over_pages() {
         );
         let mut q = random.rows(count, kv_heads * group * dim);
         q.as_mut_slice().iter_mut().for_each(|q| *q *= 4.0);
-        let want = slow_attend(&q, &k, &v, dim, first, 0.3);
+        let window = [None, Some(1 + random.below(50))][round % 2 * random.below(2)];
+        let want = slow_attend(&q, &k, &v, dim, first, window);
         for isa in Isa::available() {
             for threads in [1, 2] {
                 let cpu = Cpu::new(threads, isa);
@@ -322,8 +336,10 @@ fn attention_over_pages() {
                 let (k, v) = (part(&k, cut..first + count), part(&v, cut..first + count));
                 cpu.store_kv(&k, &v, &mut kv.since_page(cut / PAGE), cut);
                 let mut out = Rows::new(count, q.width());
-                cpu.attend(&q, &kv.view(), first, 0.3, &mut out);
-                close(out.as_slice(), &want, || format!("{isa} dim {dim} first {first} x{count}"));
+                cpu.attend(&q, &kv.view(), first, 0.3, window, &mut out);
+                close(out.as_slice(), &want, || {
+                    format!("{isa} dim {dim} first {first} x{count} window {window:?}")
+                });
             }
         }
     }
@@ -339,7 +355,7 @@ fn attention_in_both_directions() {
         let [k, v] = [(); 2].map(|_| random.rows(count, kv_heads * dim));
         let mut q = random.rows(count, kv_heads * group * dim);
         q.as_mut_slice().iter_mut().for_each(|q| *q *= 4.0);
-        let want = slow_attend_seeing(&q, &k, &v, dim, |_| count, 0.3);
+        let want = slow_attend_seeing(&q, &k, &v, dim, |_| 0..count);
         for isa in Isa::available() {
             for threads in [1, 2] {
                 let cpu = Cpu::new(threads, isa);
@@ -350,6 +366,56 @@ fn attention_in_both_directions() {
                 cpu.attend_all(&q, &kv.view(), 0.3, &mut out);
                 close(out.as_slice(), &want, || format!("{isa} dim {dim} x{count}"));
             }
+        }
+    }
+}
+
+#[test]
+fn pages_out_of_sight_are_not_read() {
+    let mut random = Random(9);
+    let (dim, tokens, window) = (8, 100, 20);
+    let (k, v, q) = (random.rows(tokens, dim), random.rows(tokens, dim), random.rows(1, dim));
+    let first = tokens - 1;
+    let want = slow_attend(&q, &k, &v, dim, first, Some(window));
+    for isa in Isa::available() {
+        let cpu = Cpu::new(1, isa);
+        let mut kv = Kv::new(1, dim, tokens);
+        cpu.store_kv(&k, &v, &mut kv.since_page(0), 0);
+        // A number read from here would show.
+        for page in 0..(tokens - window) / PAGE {
+            kv.keys[page].fill(f16::NAN);
+            kv.values[page].fill(f16::NAN);
+        }
+        let mut out = Rows::new(1, dim);
+        cpu.attend(&q, &kv.view(), first, 0.3, Some(window), &mut out);
+        close(out.as_slice(), &want, || isa.to_string());
+    }
+}
+
+#[test]
+fn rows_get_their_part_added() {
+    for isa in Isa::available() {
+        let mut x = Rows::from_vec(vec![1.0; 6], 2);
+        let y = Rows::from_vec(vec![1.0, 2.0, 3.0, 4.0], 2);
+        Cpu::new(1, isa).add_to_rows(&mut x, &[2, 0], &[0.5, 2.0], &y);
+        assert_eq!(x.as_slice(), [7.0, 9.0, 1.0, 1.0, 1.5, 2.0], "{isa}");
+    }
+}
+
+#[test]
+fn a_pair_that_is_kept_turns_at_its_own_speed() {
+    let cpu = Cpu::new(1, Isa::best());
+    let turned = |rope: Rope| {
+        let mut x = Rows::from_vec(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0], 6);
+        cpu.rope(&mut x, 1, &rope, 9);
+        x.into_vec()
+    };
+    let plain = |scale| Rope::new(RopeStyle::Interleaved, 6, 100.0, None, scale);
+    let got = turned(plain(0.25).keeping(vec![1.0, 0.0, 0.5]).magnified(2.0));
+    let wanted = [turned(plain(1.0)), turned(plain(0.25)), turned(plain(0.625))];
+    for (i, wanted) in wanted.iter().enumerate() {
+        for j in [2 * i, 2 * i + 1] {
+            assert!((got[j] - 2.0 * wanted[j]).abs() < 1e-5, "{i}: {} {}", got[j], wanted[j]);
         }
     }
 }

@@ -9,6 +9,8 @@
 //!
 //! Scores of the tile are kept whole, (columns, tokens), and normalised by the plain softmax.
 
+use std::ops::Range;
+
 use half::f16;
 
 use crate::isa::Isa;
@@ -26,7 +28,8 @@ pub(crate) struct Span<'a> {
     pub(crate) head_dim: usize,
 }
 
-/// Attends for `limits.len()` columns; column `j` sees the first `limits[j]` tokens.
+/// Attends for `seen.len()` columns; column `j` sees the tokens `seen[j]`, at least one, counted
+/// from the first page of the span.
 ///
 /// `q` is (head_dim, columns), already scaled; `out` is (columns, head_dim). `scores` is scratch.
 /// The number of columns is one that `panel::tile_cols` gives.
@@ -34,18 +37,18 @@ pub(crate) fn attend(
     isa: Isa,
     q: &[f32],
     span: &Span<'_>,
-    limits: &[usize],
+    seen: &[Range<usize>],
     scores: &mut Vec<f32>,
     out: &mut [f32],
 ) {
     let tokens = span.keys.len() * PAGE;
-    scores.resize(limits.len() * tokens, 0.0);
-    match limits.len() {
-        12 => on!(isa, tile::<12>(q, span, limits, scores, out)),
-        8 => on!(isa, tile::<8>(q, span, limits, scores, out)),
-        4 => on!(isa, tile::<4>(q, span, limits, scores, out)),
-        2 => on!(isa, tile::<2>(q, span, limits, scores, out)),
-        1 => on!(isa, tile::<1>(q, span, limits, scores, out)),
+    scores.resize(seen.len() * tokens, 0.0);
+    match seen.len() {
+        12 => on!(isa, tile::<12>(q, span, seen, scores, out)),
+        8 => on!(isa, tile::<8>(q, span, seen, scores, out)),
+        4 => on!(isa, tile::<4>(q, span, seen, scores, out)),
+        2 => on!(isa, tile::<2>(q, span, seen, scores, out)),
+        1 => on!(isa, tile::<1>(q, span, seen, scores, out)),
         n => unreachable!("a tile of {n} columns"),
     }
 }
@@ -119,7 +122,7 @@ vectors! {
     pub(super) fn tile<const N: usize>(
         q: &[f32],
         span: &Span<'_>,
-        limits: &[usize],
+        seen: &[Range<usize>],
         scores: &mut [f32],
         out: &mut [f32],
     ) {
@@ -143,19 +146,19 @@ vectors! {
                 }
             }
         }
-        for (scores, &limit) in scores.chunks_exact_mut(tokens).zip(limits) {
-            let (seen, unseen) = scores.split_at_mut(limit);
-            softmax(seen);
-            unseen.fill(0.0);
+        for (scores, seen) in scores.chunks_exact_mut(tokens).zip(seen) {
+            softmax(&mut scores[seen.clone()]);
+            scores[..seen.start].fill(0.0);
+            scores[seen.end..].fill(0.0);
         }
         let dim = span.head_dim;
         // Behind the last token a page holds whatever was there: zero times that may be no number.
-        let seen = limits.iter().copied().max().unwrap_or(0);
+        let end = seen.iter().map(|seen| seen.end).max().unwrap_or(0);
         let whole = dim - dim % v::LANES;
         for at in (0..whole).step_by(v::LANES) {
             let mut acc = [v::zero(); N];
             for (p, page) in span.values.iter().enumerate() {
-                let tokens_here = seen.saturating_sub(p * PAGE);
+                let tokens_here = end.saturating_sub(p * PAGE);
                 for (t, row) in page.chunks_exact(dim).enumerate().take(tokens_here) {
                     let Some(row) = row[at..].first_chunk::<{ v::LANES }>() else { continue };
                     let row = v::load_half(row);
@@ -176,7 +179,7 @@ vectors! {
             for (d, out) in out.iter_mut().enumerate().skip(whole) {
                 *out = 0.0;
                 for (p, page) in span.values.iter().enumerate() {
-                    for t in 0..PAGE.min(seen.saturating_sub(p * PAGE)) {
+                    for t in 0..PAGE.min(end.saturating_sub(p * PAGE)) {
                         *out += scores[j * tokens + p * PAGE + t] * page[t * dim + d].to_f32();
                     }
                 }

@@ -25,6 +25,11 @@ pub(crate) fn swiglu(isa: Isa, gate: &mut [f32], up: &[f32]) {
     on!(isa, swiglu(gate, up));
 }
 
+/// `gate = gelu(gate) * up`, in the tanh form of gelu.
+pub(crate) fn geglu(isa: Isa, gate: &mut [f32], up: &[f32]) {
+    on!(isa, geglu(gate, up));
+}
+
 /// The tanh form of gelu.
 pub(crate) fn gelu(isa: Isa, x: &mut [f32]) {
     on!(isa, gelu(x));
@@ -33,6 +38,26 @@ pub(crate) fn gelu(isa: Isa, x: &mut [f32]) {
 /// Gelu by its definition, `x Φ(x)`, where Φ is the normal distribution.
 pub(crate) fn gelu_erf(isa: Isa, x: &mut [f32]) {
     on!(isa, gelu_erf(x));
+}
+
+/// `x *= factor`.
+pub(crate) fn scale(isa: Isa, x: &mut [f32], factor: f32) {
+    on!(isa, scale(x, factor));
+}
+
+/// `x = most * tanh(x / most)`.
+pub(crate) fn soft_cap(isa: Isa, x: &mut [f32], most: f32) {
+    on!(isa, soft_cap(x, most));
+}
+
+/// `x += factor * y`.
+pub(crate) fn add_scaled(isa: Isa, x: &mut [f32], y: &[f32], factor: f32) {
+    on!(isa, add_scaled(x, y, factor));
+}
+
+/// `x += y / rms(y) * weight`.
+pub(crate) fn add_rms_norm(isa: Isa, x: &mut [f32], y: &[f32], weight: &[f32], eps: f32) {
+    on!(isa, add_rms_norm(x, y, weight, eps));
 }
 
 /// `x += y`.
@@ -56,7 +81,9 @@ pub(crate) fn rope_halves(head: &mut [f32], table: &[[f32; 2]]) {
 }
 
 vectors! {
-    pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    /// One divided by the root of the mean square plus `eps`.
+    #[inline]
+    pub(super) fn rms_scale(x: &[f32], eps: f32) -> f32 {
         let (chunks, rest) = x.as_chunks::<{ v::LANES }>();
         let mut squares = v::zero();
         for c in chunks {
@@ -64,9 +91,20 @@ vectors! {
             squares = v::mul_add(c, c, squares);
         }
         let squares = v::sum(squares) + rest.iter().map(|x| x * x).sum::<f32>();
-        let scale = 1.0 / (squares / x.len() as f32 + eps).sqrt();
+        1.0 / (squares / x.len() as f32 + eps).sqrt()
+    }
+
+    pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        let scale = rms_scale(x, eps);
         for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
             *out = x * scale * w;
+        }
+    }
+
+    pub(super) fn add_rms_norm(x: &mut [f32], y: &[f32], weight: &[f32], eps: f32) {
+        let scale = rms_scale(y, eps);
+        for ((x, y), w) in x.iter_mut().zip(y).zip(weight) {
+            *x += y * scale * w;
         }
     }
 
@@ -110,6 +148,14 @@ vectors! {
         }
     }
 
+    pub(super) fn geglu(gate: &mut [f32], up: &[f32]) {
+        gelu(gate);
+        for (gate, up) in gate.iter_mut().zip(up) {
+            *gate *= up;
+        }
+    }
+
+    #[inline]
     pub(super) fn gelu(x: &mut [f32]) {
         // tanh u = 1 - 2 / (e^2u + 1), so that
         // gelu(x) = x / 2 (1 + tanh u) = x (1 - 1 / (e^2u + 1)).
@@ -163,6 +209,32 @@ vectors! {
     pub(super) fn add(x: &mut [f32], y: &[f32]) {
         for (x, y) in x.iter_mut().zip(y) {
             *x += y;
+        }
+    }
+
+    pub(super) fn add_scaled(x: &mut [f32], y: &[f32], factor: f32) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x += factor * y;
+        }
+    }
+
+    pub(super) fn scale(x: &mut [f32], factor: f32) {
+        for x in x.iter_mut() {
+            *x *= factor;
+        }
+    }
+
+    pub(super) fn soft_cap(x: &mut [f32], most: f32) {
+        // tanh u = 1 - 2 / (e^2u + 1)
+        let (chunks, rest) = x.as_chunks_mut::<{ v::LANES }>();
+        let (one, two) = (v::splat(1.0), v::splat(2.0));
+        for c in chunks {
+            let e = v::exp(v::mul(v::load(c), v::splat(2.0 / most)));
+            let tanh = v::sub(one, v::div(two, v::add(e, one)));
+            v::store(v::mul(tanh, v::splat(most)), c);
+        }
+        for x in rest {
+            *x = most * (1.0 - 2.0 / ((2.0 / most * *x).exp() + 1.0));
         }
     }
 }
@@ -240,11 +312,42 @@ mod tests {
             |isa, x| swiglu(isa, x, &up[..x.len()]),
             |x| x.iter().zip(&up).map(|(x, &u)| x / (1.0 + (-x).exp()) * f64::from(u)).collect(),
         );
-        check(gelu, |x| {
+        let slow_gelu = |x: f64| {
             let c = (2.0 / std::f64::consts::PI).sqrt();
-            x.iter().map(|x| 0.5 * x * (1.0 + (c * (x + 0.044715 * x.powi(3))).tanh())).collect()
-        });
+            0.5 * x * (1.0 + (c * (x + 0.044715 * x.powi(3))).tanh())
+        };
+        check(gelu, |x| x.iter().map(|x| slow_gelu(*x)).collect());
         check(gelu_erf, |x| x.iter().map(|&x| x * normal(x)).collect());
+        check(
+            |isa, x| geglu(isa, x, &up[..x.len()]),
+            |x| x.iter().zip(&up).map(|(x, &u)| slow_gelu(*x) * f64::from(u)).collect(),
+        );
+    }
+
+    #[test]
+    fn sums_and_caps() {
+        let (y, w) = (wave(576, 2.0), wave(576, 1.0));
+        check(
+            |isa, x| add_scaled(isa, x, &y[..x.len()], 0.3),
+            |x| x.iter().zip(&y).map(|(x, &y)| x + f64::from(0.3f32) * f64::from(y)).collect(),
+        );
+        check(|isa, x| scale(isa, x, 0.3), |x| x.iter().map(|x| x * f64::from(0.3f32)).collect());
+        check(
+            |isa, x| soft_cap(isa, x, 5.0),
+            |x| x.iter().map(|x| 5.0 * (x / 5.0).tanh()).collect(),
+        );
+        check(
+            |isa, x| {
+                let y = &y[..x.len()];
+                add_rms_norm(isa, x, y, &w, 1e-5);
+            },
+            |x| {
+                let y: Vec<f64> = y[..x.len()].iter().map(|y| f64::from(*y)).collect();
+                let mean = y.iter().map(|y| y * y).sum::<f64>() / y.len() as f64;
+                let scale = 1.0 / (mean + 1e-5).sqrt();
+                x.iter().zip(&y).zip(&w).map(|((x, y), &w)| x + y * scale * f64::from(w)).collect()
+            },
+        );
     }
 
     #[test]
