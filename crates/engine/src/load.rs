@@ -1,6 +1,6 @@
 //! From a file's metadata to a tokenizer and a chat template: which key means what.
 
-use ondine_format::{FormatError, Metadata};
+use ondine_format::{FormatError, Metadata, Texts};
 use ondine_text::Tokenizer;
 use ondine_text::template::Template;
 use ondine_text::vocab::{TokenId, VocabSpec};
@@ -47,7 +47,8 @@ fn spec(metadata: &Metadata) -> Result<Option<VocabSpec>, FormatError> {
         Ok(None)
     };
     let strings = |name: &str| -> Result<Vec<String>, FormatError> {
-        Ok(metadata.strings(&key(name))?.unwrap_or_default().to_vec())
+        let texts = metadata.strings(&key(name))?;
+        Ok(texts.into_iter().flat_map(Texts::iter).map(str::to_owned).collect())
     };
     Ok(Some(VocabSpec {
         model: model.to_owned(),

@@ -12,6 +12,7 @@ use crate::metadata::{ARRAY_NUMBER, Array, Metadata, Value, ValueType, check_nam
 use crate::model_file::{ModelFile, Tensor, TensorLayout};
 use crate::order;
 use crate::sniff::refuse_pickle;
+use crate::texts::Texts;
 use ondine_tensor::{Bytes, DType};
 
 /// The first bytes of every GGUF file.
@@ -353,10 +354,15 @@ fn read_array(cursor: &mut Cursor<'_>, key: &str) -> Result<Array, FormatError> 
         ValueType::String => {
             let what = || format!("array of key {key:?}");
             let count = cursor.count(limits::ARRAY_ELEMENTS, 8, what)?;
-            let mut out = room(count, what)?;
+            let memory = |bytes| FormatError::Memory { what: what(), bytes };
+            let mut out = Texts::with_room(count)
+                .ok_or_else(|| memory(count.saturating_mul(size_of::<u32>())))?;
             for place in 0..count {
                 let what = || format!("element {place} of key {key:?}");
-                out.push(cursor.string(limits::STRING_BYTES, what)?.to_owned());
+                let text = cursor.string(limits::STRING_BYTES, what)?;
+                if !out.push(text) {
+                    return Err(memory(text.len()));
+                }
             }
             Array::String(out)
         }

@@ -8,6 +8,7 @@ use crate::error::FormatError;
 use crate::limits::{self, Limit};
 use crate::metadata::{Array, Metadata, Value};
 use crate::model_file::ModelFile;
+use crate::texts::Texts;
 
 /// Shape and constants of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -512,7 +513,7 @@ fn vocab(keys: &Keys<'_>, rows: Option<usize>) -> Result<usize, FormatError> {
     let wrong = |key: &str, found: String, expected: String| {
         Err(FormatError::Hparam { key: key.to_owned(), found, expected })
     };
-    let tokens = metadata.strings("tokenizer.ggml.tokens")?.map(<[String]>::len);
+    let tokens = metadata.strings("tokenizer.ggml.tokens")?.map(Texts::len);
     let declared = keys.count("vocab_size", limits::VOCAB, None)?;
     let Some(size) = tokens.or(declared).or(rows) else {
         return Err(FormatError::MissingKey {

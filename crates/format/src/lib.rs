@@ -71,10 +71,12 @@ mod order;
 pub mod recode;
 pub mod safetensors;
 pub mod sniff;
+mod texts;
 pub mod write;
 
 pub use error::{FormatError, SafetensorsError, WriteError};
 pub use hparams::{Experts, Hparams, RopeScaling, Scales, Windowed};
 pub use metadata::{Array, Metadata, Value, ValueType};
 pub use model_file::{ModelFile, Tensor, TensorLayout, Tensors};
+pub use texts::Texts;
 pub use write::GgufWriter;

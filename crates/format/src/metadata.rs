@@ -6,10 +6,11 @@
 use crate::error::FormatError;
 use crate::limits;
 use crate::order;
+use crate::texts::Texts;
 
 /// Writes one enum per kind of value from one table of them.
 macro_rules! values {
-    ($($variant:ident($type:ty) = $number:literal, $name:literal;)*) => {
+    ($($variant:ident($type:ty), many: $many:ty = $number:literal, $name:literal;)*) => {
         /// A value of a key.
         #[derive(Clone, Debug, PartialEq)]
         #[expect(missing_docs, reason = "the variants are the rows of the table below")]
@@ -22,7 +23,7 @@ macro_rules! values {
         #[derive(Clone, Debug, PartialEq)]
         #[expect(missing_docs, reason = "the variants are the rows of the table below")]
         pub enum Array {
-            $($variant(Vec<$type>),)*
+            $($variant($many),)*
         }
 
         /// The types that a value or an element can have, but for the array itself.
@@ -86,7 +87,7 @@ macro_rules! values {
 
             impl From<Vec<$type>> for Value {
                 fn from(elements: Vec<$type>) -> Value {
-                    Value::Array(Array::$variant(elements))
+                    Value::Array(Array::$variant(elements.into_iter().collect()))
                 }
             }
         )*
@@ -94,19 +95,19 @@ macro_rules! values {
 }
 
 values! {
-    U8(u8) = 0, "u8";
-    I8(i8) = 1, "i8";
-    U16(u16) = 2, "u16";
-    I16(i16) = 3, "i16";
-    U32(u32) = 4, "u32";
-    I32(i32) = 5, "i32";
-    F32(f32) = 6, "f32";
-    Bool(bool) = 7, "bool";
-    String(String) = 8, "string";
+    U8(u8), many: Vec<u8> = 0, "u8";
+    I8(i8), many: Vec<i8> = 1, "i8";
+    U16(u16), many: Vec<u16> = 2, "u16";
+    I16(i16), many: Vec<i16> = 3, "i16";
+    U32(u32), many: Vec<u32> = 4, "u32";
+    I32(i32), many: Vec<i32> = 5, "i32";
+    F32(f32), many: Vec<f32> = 6, "f32";
+    Bool(bool), many: Vec<bool> = 7, "bool";
+    String(String), many: Texts = 8, "string";
     // 9 is the array.
-    U64(u64) = 10, "u64";
-    I64(i64) = 11, "i64";
-    F64(f64) = 12, "f64";
+    U64(u64), many: Vec<u64> = 10, "u64";
+    I64(i64), many: Vec<i64> = 11, "i64";
+    F64(f64), many: Vec<f64> = 12, "f64";
 }
 
 /// GGUF's number for an array.
@@ -337,9 +338,9 @@ impl Metadata {
     ///
     /// # Errors
     /// Where the key has another type.
-    pub fn strings(&self, key: &str) -> Result<Option<&[String]>, FormatError> {
+    pub fn strings(&self, key: &str) -> Result<Option<&Texts>, FormatError> {
         self.typed(key, "array of string", |v| match v {
-            Value::Array(Array::String(v)) => Some(v.as_slice()),
+            Value::Array(Array::String(v)) => Some(v),
             _ => None,
         })
     }

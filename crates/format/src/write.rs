@@ -221,7 +221,7 @@ fn encode_array(out: &mut Vec<u8>, key: &str, array: &Array) -> Result<(), Forma
         Array::F64(all) => all.iter().for_each(|v| out.extend(v.to_le_bytes())),
         Array::Bool(all) => out.extend(all.iter().map(|v| u8::from(*v))),
         Array::String(all) => {
-            for element in all {
+            for element in all.iter() {
                 text(out, element, limits::STRING_BYTES, what)?;
             }
         }

@@ -152,7 +152,7 @@ fn a_vocabulary_is_spelled_as_gguf_has_it_whichever_file_it_comes_from() {
         let tokens = m.strings("tokenizer.ggml.tokens").unwrap().unwrap();
         let wanted =
             ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁a", "b", "▁\u{2028}", "[PAD7]", "[PAD8]"];
-        assert_eq!(tokens, wanted);
+        assert_eq!(tokens.iter().collect::<Vec<_>>(), wanted);
         let kinds = m.i32s("tokenizer.ggml.token_type").unwrap().unwrap();
         assert_eq!(kinds, [3, 3, 3, 3, 1, 1, 1, 5, 5]);
         assert_eq!(m.string("tokenizer.ggml.model").unwrap(), Some("bert"));

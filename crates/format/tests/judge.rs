@@ -207,7 +207,7 @@ fn fast(bytes: &[u8]) -> Option<Naive> {
                     Array::I32(v) => list(v),
                     Array::F32(v) => list(v),
                     Array::Bool(v) => list(v),
-                    Array::String(v) => list(v),
+                    Array::String(v) => list(&v.iter().map(str::to_owned).collect::<Vec<_>>()),
                     Array::U64(v) => list(v),
                     Array::I64(v) => list(v),
                     Array::F64(v) => list(v),

@@ -201,7 +201,9 @@ fn array_short(array: &Array) -> String {
         (items.len(), items.iter().take(ELEMENTS_SHOWN).map(word).collect())
     }
     let (length, first) = each_kind!(Array, array, items => words(items, ToString::to_string),
-        Array::String(items) => words(items, |text| text_short(text)),
+        Array::String(items) => {
+            (items.len(), items.iter().take(ELEMENTS_SHOWN).map(text_short).collect())
+        },
     );
     let rest =
         if length > first.len() { format!(", … ({length} elements)") } else { String::new() };
@@ -212,7 +214,7 @@ fn value_json(value: &Value) -> serde_json::Value {
     each_kind!(Value, value, scalar => json!(scalar),
         Value::String(text) => json!(text),
         Value::Array(array) => each_kind!(Array, array, items => json!(items),
-            Array::String(items) => json!(items),
+            Array::String(items) => json!(items.iter().collect::<Vec<_>>()),
         ),
     )
 }

@@ -167,7 +167,7 @@ fn model(folder: &Folder, name: &str, template: Option<&str>) -> String {
     set("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5));
     set("tokenizer.ggml.model", Value::String("llama".into()));
     set("tokenizer.ggml.scores", Value::Array(Array::F32(vec![0.0; vocab])));
-    set("tokenizer.ggml.tokens", Value::Array(Array::String(tokens)));
+    set("tokenizer.ggml.tokens", Value::from(tokens));
     set("tokenizer.ggml.token_type", Value::Array(Array::I32(kinds)));
     for (key, id) in [
         ("bos_token_id", 1),
