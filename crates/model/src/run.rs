@@ -10,8 +10,8 @@ use crate::shape::Shape;
 
 /// Tokens evaluated at once. Long prompts go through in pieces of this size, so that the memory
 /// for activations does not grow with the prompt; larger pieces would not run faster, since at
-/// 512 rows the weights are already read far fewer times than they are computed with.
-pub const BATCH: usize = 512;
+/// 256 rows unpacking the weights is a twentieth of multiplying with them.
+pub const BATCH: usize = 256;
 
 /// Which positions of the evaluated tokens should give logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -119,6 +119,75 @@ vectors! {
         }
     }
 
+    /// Scores of whole groups of `P` pages: several sums at once, since each waits for itself.
+    #[inline]
+    fn scores_of<const N: usize, const P: usize>(
+        q: &[[f32; N]],
+        pages: &[&[f16]],
+        scores: &mut [f32],
+        tokens: usize,
+    ) {
+        let (groups, _) = pages.as_chunks::<P>();
+        for (g, group) in groups.iter().enumerate() {
+            let mut acc = [[[v::zero(); PAGE / v::LANES]; P]; N];
+            for (d, q) in q.iter().enumerate() {
+                for p in 0..P {
+                    let (k, _) = group[p][d * PAGE..(d + 1) * PAGE].as_chunks::<{ v::LANES }>();
+                    for i in 0..PAGE / v::LANES {
+                        let k = v::load_half(&k[i]);
+                        for j in 0..N {
+                            acc[j][p][i] = v::mul_add(k, v::splat(q[j]), acc[j][p][i]);
+                        }
+                    }
+                }
+            }
+            for (j, acc) in acc.into_iter().enumerate() {
+                let to = &mut scores[j * tokens + g * P * PAGE..][..P * PAGE];
+                let (to, _) = to.as_chunks_mut::<{ v::LANES }>();
+                for (to, acc) in to.iter_mut().zip(acc.into_iter().flatten()) {
+                    v::store(acc, to);
+                }
+            }
+        }
+    }
+
+    /// Values weighted by scores, for `C` vectors of dimensions from `at` on: every page is read
+    /// once for all of them.
+    #[inline]
+    fn weighted<const N: usize, const C: usize>(
+        span: &Span<'_>,
+        scores: &[f32],
+        end: usize,
+        at: usize,
+        out: &mut [f32],
+    ) {
+        let (dim, tokens) = (span.head_dim, span.values.len() * PAGE);
+        let mut acc = [[v::zero(); C]; N];
+        for (p, page) in span.values.iter().enumerate() {
+            let mine: [&[f32]; N] =
+                std::array::from_fn(|j| &scores[j * tokens + p * PAGE..][..PAGE]);
+            // Behind the last token a page holds whatever was there: zero times that may be no
+            // number.
+            let here = PAGE.min(end.saturating_sub(p * PAGE));
+            for (t, row) in page.chunks_exact(dim).enumerate().take(here) {
+                let (row, _) = row[at..at + C * v::LANES].as_chunks::<{ v::LANES }>();
+                let row: [_; C] = std::array::from_fn(|c| v::load_half(&row[c]));
+                for j in 0..N {
+                    let score = v::splat(mine[j][t]);
+                    for c in 0..C {
+                        acc[j][c] = v::mul_add(row[c], score, acc[j][c]);
+                    }
+                }
+            }
+        }
+        for (acc, out) in acc.into_iter().zip(out.chunks_exact_mut(dim)) {
+            let (out, _) = out[at..at + C * v::LANES].as_chunks_mut::<{ v::LANES }>();
+            for (acc, out) in acc.into_iter().zip(out) {
+                v::store(acc, out);
+            }
+        }
+    }
+
     pub(super) fn tile<const N: usize>(
         q: &[f32],
         span: &Span<'_>,
@@ -128,50 +197,35 @@ vectors! {
     ) {
         let tokens = span.keys.len() * PAGE;
         let (qs, _) = q.as_chunks::<N>();
-        for (p, page) in span.keys.iter().enumerate() {
-            for at in (0..PAGE).step_by(v::LANES) {
-                let mut acc = [v::zero(); N];
-                for (k, q) in page.chunks_exact(PAGE).zip(qs) {
-                    let Some(k) = k[at..].first_chunk::<{ v::LANES }>() else { continue };
-                    let k = v::load_half(k);
-                    for j in 0..N {
-                        acc[j] = v::mul_add(k, v::splat(q[j]), acc[j]);
-                    }
-                }
-                for (j, acc) in acc.into_iter().enumerate() {
-                    let to = &mut scores[j * tokens + p * PAGE + at..];
-                    if let Some(to) = to.first_chunk_mut::<{ v::LANES }>() {
-                        v::store(acc, to);
-                    }
-                }
-            }
+        // As many sums as there are registers for: 32 where vectors are widest, else 16.
+        let together = if v::LANES == 16 && N <= 4 { 4 } else { 1 };
+        let (groups, rest) = span.keys.split_at(span.keys.len() / together * together);
+        if together == 4 {
+            scores_of::<N, 4>(qs, groups, scores, tokens);
+        } else {
+            scores_of::<N, 1>(qs, groups, scores, tokens);
         }
+        scores_of::<N, 1>(qs, rest, &mut scores[groups.len() * PAGE..], tokens);
         for (scores, seen) in scores.chunks_exact_mut(tokens).zip(seen) {
             softmax(&mut scores[seen.clone()]);
             scores[..seen.start].fill(0.0);
             scores[seen.end..].fill(0.0);
         }
         let dim = span.head_dim;
-        // Behind the last token a page holds whatever was there: zero times that may be no number.
         let end = seen.iter().map(|seen| seen.end).max().unwrap_or(0);
         let whole = dim - dim % v::LANES;
-        for at in (0..whole).step_by(v::LANES) {
-            let mut acc = [v::zero(); N];
-            for (p, page) in span.values.iter().enumerate() {
-                let tokens_here = end.saturating_sub(p * PAGE);
-                for (t, row) in page.chunks_exact(dim).enumerate().take(tokens_here) {
-                    let Some(row) = row[at..].first_chunk::<{ v::LANES }>() else { continue };
-                    let row = v::load_half(row);
-                    for j in 0..N {
-                        let score = scores[j * tokens + p * PAGE + t];
-                        acc[j] = v::mul_add(row, v::splat(score), acc[j]);
-                    }
-                }
-            }
-            for (acc, out) in acc.into_iter().zip(out.chunks_exact_mut(dim)) {
-                if let Some(out) = out[at..].first_chunk_mut::<{ v::LANES }>() {
-                    v::store(acc, out);
-                }
+        let mut at = 0;
+        while at < whole {
+            let left = (whole - at) / v::LANES;
+            if left >= 4 && N * 4 <= 16 {
+                weighted::<N, 4>(span, scores, end, at, out);
+                at += 4 * v::LANES;
+            } else if left >= 2 && N * 2 <= 2 * v::LANES.max(8) {
+                weighted::<N, 2>(span, scores, end, at, out);
+                at += 2 * v::LANES;
+            } else {
+                weighted::<N, 1>(span, scores, end, at, out);
+                at += v::LANES;
             }
         }
         // Heads narrower than a vector, and what is left over of others.
