@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod input;
 mod interrupt;
+mod memory;
 mod model;
 mod output;
 mod progress;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::interrupt::Watch;
+use crate::memory;
 use crate::output;
 use crate::progress::Progress;
 use crate::sampling::Wishes;
@@ -96,6 +97,9 @@ impl Speaker {
         wishes: Wishes,
         load_s: f64,
     ) -> Result<Speaker, Failure> {
+        if let Some(context) = context {
+            memory::check(engine.shape().cache(), context)?;
+        }
         let session = engine.session(SessionOptions { context, ..SessionOptions::default() })?;
         Ok(Speaker { session, wishes, load_s, turn: 0 })
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
+use crate::memory;
 use crate::model;
 use crate::output::{self, Answer};
 use crate::progress::Progress;
@@ -57,6 +58,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         let message = format!("needs {needed} positions, the model has {context}");
         return Err(Failure::usage(message).hint("lower -p, -n or --depth"));
     }
+
+    memory::check(model.shape().cache(), needed)?;
 
     let progress = Progress::new("samples", 2 * plan.repeat as u64);
     let watch = Watch::new();
