@@ -25,7 +25,7 @@ use crate::rows::Rows;
 pub const PAGE: usize = attend::PAGE;
 
 /// Up to this many rows of activations, quantised weights are read row by row; beyond, in panels.
-const FEW: usize = 16;
+const FEW: usize = 8;
 /// The same of float weights.
 const FEW_FOR_FLOATS: usize = 4;
 

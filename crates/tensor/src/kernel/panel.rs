@@ -12,8 +12,9 @@
 use crate::dtype::DType;
 use crate::isa::Isa;
 use crate::kernel::activation::Tile;
-use crate::quant::{Format, MAX_BLOCK, MAX_GROUPS, with_format};
+use crate::quant::{Format, MAX_BLOCK, MAX_GROUPS, q4_k, with_format};
 use crate::simd::{on, vectors};
+use half::f16;
 
 /// Rows that share a panel on an instruction set.
 pub(crate) fn lanes(isa: Isa) -> usize {
@@ -87,8 +88,16 @@ impl Panel {
                 self.scale.fill(0.0);
                 self.offset.fill(0.0);
             }
+            // The rows are read side by side below, which no prefetcher follows: here they pass
+            // once as the one sequential stream that they are.
+            std::hint::black_box(weights.iter().step_by(64).fold(0, |all, byte| all ^ byte));
             let Panel { q, scale, offset } = self;
-            on!(isa, unpack_panel::<F>(weights, row_bytes, q, scale, offset))
+            match dtype {
+                DType::Q4_0 => on!(isa, unpack_of_32::<4>(weights, row_bytes, q, scale)),
+                DType::Q8_0 => on!(isa, unpack_of_32::<8>(weights, row_bytes, q, scale)),
+                DType::Q4K => on!(isa, unpack_q4_k(weights, row_bytes, q, scale, offset)),
+                _ => on!(isa, unpack_panel::<F>(weights, row_bytes, q, scale, offset)),
+            }
         }, else unreachable!("{dtype} is not a quantised format"));
     }
 
@@ -178,6 +187,110 @@ vectors! {
             for (s, lines) in panel.chunks_mut(v::LANES).enumerate() {
                 v::lines(&q, 4 * v::LANES * s, &mut turned);
                 lines.copy_from_slice(&turned[..lines.len()]);
+            }
+        }
+    }
+
+    /// Splits a line of packed nibbles into two of weights, `less` subtracted from each.
+    #[inline]
+    fn split(
+        packed: &[i8; 4 * v::LANES],
+        less: i8,
+        low: &mut [i8; 4 * v::LANES],
+        high: &mut [i8; 4 * v::LANES],
+    ) {
+        let bias = (v::BIAS as i8).wrapping_sub(less);
+        for ((packed, low), high) in packed.iter().zip(low).zip(high) {
+            // `lines` has added the bias to bytes that were not weights yet.
+            let raw = (*packed as u8).wrapping_sub(v::BIAS as u8);
+            *low = ((raw & 15) as i8).wrapping_add(bias);
+            *high = ((raw >> 4) as i8).wrapping_add(bias);
+        }
+    }
+
+    /// Q4_0 and Q8_0, by their bits: packed bytes are turned before they are taken apart.
+    pub(super) fn unpack_of_32<const BITS: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        panel: &mut [i8],
+        scales: &mut [f32],
+    ) {
+        let (piece, block) = (4 * BITS, 4 * BITS + 2);
+        let stretch = MAX_BLOCK / piece;
+        let mut rows = [[0i8; MAX_BLOCK]; v::LANES];
+        let mut halves = [[f16::ZERO; v::LANES]; 16];
+        let mut turned = [[0i8; 4 * v::LANES]; v::LANES];
+        let (panel, _) = panel.as_chunks_mut::<{ 4 * v::LANES }>();
+        let (scales, _) = scales.as_chunks_mut::<{ v::LANES }>();
+        let stretches = panel.chunks_mut(8 * stretch).zip(scales.chunks_mut(stretch));
+        for (n, (lines, scales)) in stretches.enumerate() {
+            let (first, blocks) = (n * stretch * block, scales.len());
+            for (r, row) in weights.chunks_exact(row_bytes).take(v::LANES).enumerate() {
+                let row = &row[first..first + blocks * block];
+                let to = rows[r].chunks_exact_mut(piece);
+                for ((bytes, to), halves) in row.chunks_exact(block).zip(to).zip(&mut halves) {
+                    halves[r] = f16::from_le_bytes([bytes[0], bytes[1]]);
+                    to.copy_from_slice(bytemuck::cast_slice(&bytes[2..]));
+                }
+            }
+            for (scale, halves) in scales.iter_mut().zip(&halves) {
+                v::store(v::load_half(halves), scale);
+            }
+            for at in (0..blocks * piece).step_by(4 * v::LANES) {
+                v::lines(&rows, at, &mut turned);
+                let first = at / 4;
+                if BITS == 8 {
+                    let lines = &mut lines[first..];
+                    let count = lines.len().min(v::LANES);
+                    lines[..count].copy_from_slice(&turned[..count]);
+                    continue;
+                }
+                // Four quads of packed bytes are eight of weights: low nibbles, then high ones.
+                for (k, packed) in turned.iter().enumerate() {
+                    let (b, quad) = ((first + k) / 4, (first + k) % 4);
+                    let Some(block) = lines.get_mut(8 * b..8 * b + 8) else { break };
+                    let (low, high) = block.split_at_mut(4);
+                    split(packed, 8, &mut low[quad], &mut high[quad]);
+                }
+            }
+        }
+    }
+
+    /// Q4_K, likewise.
+    pub(super) fn unpack_q4_k(
+        weights: &[u8],
+        row_bytes: usize,
+        panel: &mut [i8],
+        scales: &mut [f32],
+        offsets: &mut [f32],
+    ) {
+        let mut rows = [[0i8; MAX_BLOCK]; v::LANES];
+        let mut turned = [[0i8; 4 * v::LANES]; v::LANES];
+        let (panel, _) = panel.as_chunks_mut::<{ 4 * v::LANES }>();
+        let (mut scale, mut offset) = ([0f32; 8], [0f32; 8]);
+        // Two blocks at a time: what a buffer of packed bytes holds.
+        for (n, lines) in panel.chunks_mut(2 * 64).enumerate() {
+            for (r, row) in weights.chunks_exact(row_bytes).take(v::LANES).enumerate() {
+                let (blocks, _) = row.as_chunks::<144>();
+                let halves = rows[r].as_chunks_mut::<128>().0;
+                for ((b, block), to) in blocks.iter().enumerate().skip(2 * n).zip(halves) {
+                    let runs = q4_k::open(block, &mut scale, &mut offset);
+                    *to = bytemuck::cast(*runs);
+                    for g in 0..8 {
+                        scales[(8 * b + g) * v::LANES + r] = scale[g];
+                        offsets[(8 * b + g) * v::LANES + r] = offset[g];
+                    }
+                }
+            }
+            for at in (0..lines.len() * 2).step_by(4 * v::LANES) {
+                v::lines(&rows, at, &mut turned);
+                // Eight quads of a run: the low nibbles are a group, the high ones the next.
+                for (k, packed) in turned.iter().enumerate() {
+                    let (run, quad) = ((at / 4 + k) / 8, (at / 4 + k) % 8);
+                    let Some(run) = lines.get_mut(16 * run..16 * run + 16) else { break };
+                    let (low, high) = run.split_at_mut(8);
+                    split(packed, 0, &mut low[quad], &mut high[quad]);
+                }
             }
         }
     }
