@@ -53,6 +53,7 @@ WINDOW = 256
 PERPLEXITY = 0.001
 TIE = 0.01
 STRAY = 0.10
+ROUNDS = 7
 # Short prompts a sample.
 COLUMNS = 12
 
@@ -244,7 +245,8 @@ class Series:
         ratios = sorted(b.value / a.value if less else a.value / b.value for a, b, x, y in pairs if not (x or y))
         if not ratios:
             return "no round stands: the machine is too busy"
-        return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}; {len(ratios)} rounds)"
+        few = "" if len(ratios) >= ROUNDS else ": too few"
+        return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}; {len(ratios)} rounds{few})"
 
     def counts(self):
         flags = [flag for series in self.aside.values() for flag in series]
@@ -455,7 +457,7 @@ def main():
     parser.add_argument("-p", type=int, default=512, help="tokens a prompt; 0 leaves it out")
     parser.add_argument("-n", type=int, default=32, help="tokens a decode; 0 leaves it out")
     parser.add_argument("-t", type=int, default=2, help="threads, on both sides")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--depth", type=int, default=0, help="tokens in the cache before each sample")
     parser.add_argument("--columns", type=lambda text: [int(part) for part in text.split(",")], default=[], help="such as 4,8")
     parser.add_argument("--isa", help="instruction set of Ondine; llama.cpp has the one it was built for")
@@ -466,8 +468,8 @@ def main():
     mode.add_argument("--idle", action="store_true")
     mode.add_argument("--oversubscribe", action="store_true")
     args = parser.parse_args()
-    if args.rounds < 7:
-        say(f"{args.rounds} rounds are for trying things out; figures to keep need 7")
+    if args.rounds < ROUNDS:
+        say(f"{args.rounds} rounds are for trying things out; figures to keep need {ROUNDS}")
     ondine = Ondine(args)
     try:
         for file in [args.ondine, args.text, *args.models]:
