@@ -1,10 +1,13 @@
 //! The threads: one region at a time, entered and left by everybody.
 //!
-//! A region is a function that every thread runs once, with its index. The caller is thread 0.
+//! A region is a function that threads run once each, with their index. The caller is thread 0.
 //! Between regions the others spin for some microseconds, since the next region of a token
-//! follows at once, then yield, then sleep: an idle engine uses no processor time. Work is split
-//! by the caller's function, usually through [`Chunks`], so a thread that is held up by the
-//! system leaves its share to the others.
+//! follows at once, then yield, then sleep: an idle engine uses no processor time.
+//!
+//! Work is split by the caller's function, through [`Chunks`] or [`Shares`], so that whoever comes
+//! takes what is left. A region therefore does not wait for threads that have not come: one that the
+//! system keeps from running costs its help and nothing else. Waiting for it made two threads on a
+//! busy core a hundred times slower than one.
 //!
 //! The pool knows nothing of what it runs. There is no queue, no nesting and no result.
 
@@ -32,15 +35,26 @@ struct Worker {
 }
 
 struct Shared {
-    /// Number of regions begun; a change is the signal to run one.
-    epoch: AtomicUsize,
-    /// Workers that have not yet finished the region.
-    running: AtomicUsize,
-    /// The region, valid from the change of `epoch` until `running` is zero.
+    /// The region's number (upper bits), whether it may still be entered ([`OPEN`]) and how many
+    /// workers are inside (lower bits). A new number is the signal to come.
+    gate: AtomicU64,
+    /// The region, valid for a worker that has entered until it has left.
     region: Mutex<Option<Region>>,
     asleep: Vec<AtomicBool>,
     panicked: AtomicBool,
     stop: AtomicBool,
+}
+
+/// The bit of `gate` that is set while workers may enter.
+const OPEN: u64 = 1 << 20;
+/// The bits of `gate` that count workers inside.
+const INSIDE: u64 = OPEN - 1;
+/// One region later.
+const NEXT: u64 = OPEN << 1;
+
+/// The number of the region that a gate is at.
+fn number(gate: u64) -> u64 {
+    gate / NEXT
 }
 
 /// A region whose lifetime has been erased.
@@ -55,8 +69,7 @@ impl Pool {
     pub fn new(threads: usize) -> Pool {
         let count = threads.max(1) - 1;
         let shared = Arc::new(Shared {
-            epoch: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
+            gate: AtomicU64::new(0),
             region: Mutex::new(None),
             asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
             panicked: AtomicBool::new(false),
@@ -81,40 +94,65 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Runs `region(i)` once on every thread `i` and returns when all are done.
+    /// Runs `region(0)` on the caller and `region(i)` once on every other thread that comes before
+    /// the caller is through, and returns when all who came are done. The region hands out its work
+    /// as it is asked for.
     ///
     /// # Panics
     /// Where the region panicked on any thread.
     pub fn run(&self, region: &(dyn Fn(usize) + Sync)) {
+        self.enter(region);
+    }
+
+    /// Runs `region(i)` once on every thread `i` and returns when all are done.
+    ///
+    /// # Panics
+    /// Where the region panicked on any thread.
+    pub fn run_all(&self, region: &(dyn Fn(usize) + Sync)) {
+        let came = AtomicUsize::new(0);
+        self.enter(&|thread| {
+            came.fetch_add(1, Ordering::Relaxed);
+            region(thread);
+            let mut rounds = 0;
+            while thread == 0 && came.load(Ordering::Relaxed) < self.threads() {
+                relax(&mut rounds);
+            }
+        });
+    }
+
+    fn enter(&self, region: &(dyn Fn(usize) + Sync)) {
         if self.workers.is_empty() {
             return region(0);
         }
         let _turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
         let shared = &*self.shared;
         // SAFETY: only the lifetime is changed. The guard below does not let this function end,
-        // not even by a panic, before every worker has finished with the pointer.
+        // not even by a panic, before the gate is closed and every worker inside has left.
         let erased: *const (dyn Fn(usize) + Sync + 'static) =
             unsafe { std::mem::transmute(region as *const (dyn Fn(usize) + Sync)) };
         *shared.region.lock().unwrap_or_else(|e| e.into_inner()) = Some(Region(erased));
         shared.panicked.store(false, Ordering::Relaxed);
-        shared.running.store(self.workers.len(), Ordering::Relaxed);
-        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        // The gate is closed and empty here: only the caller whose turn it is opens it.
+        let last = shared.gate.load(Ordering::Relaxed);
+        shared.gate.store((last & !(OPEN | INSIDE)).wrapping_add(NEXT) | OPEN, Ordering::SeqCst);
         for (worker, asleep) in self.workers.iter().zip(&shared.asleep) {
             if asleep.load(Ordering::SeqCst) {
                 worker.thread.unpark();
             }
         }
-        struct Join<'a>(&'a Shared);
-        impl Drop for Join<'_> {
+        struct Close<'a>(&'a Shared);
+        impl Drop for Close<'_> {
             fn drop(&mut self) {
+                let mut inside = self.0.gate.fetch_and(!OPEN, Ordering::AcqRel) & INSIDE;
                 let mut rounds = 0;
-                while self.0.running.load(Ordering::Acquire) != 0 {
+                while inside != 0 {
                     relax(&mut rounds);
+                    inside = self.0.gate.load(Ordering::Acquire) & INSIDE;
                 }
             }
         }
         {
-            let _join = Join(shared);
+            let _close = Close(shared);
             region(0);
         }
         assert!(
@@ -127,7 +165,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
+        self.shared.gate.fetch_add(NEXT, Ordering::SeqCst);
         for worker in &mut self.workers {
             worker.thread.unpark();
             if let Some(handle) = worker.handle.take() {
@@ -147,27 +185,35 @@ fn work(shared: &Shared, index: usize) {
     let mut seen = 0;
     loop {
         let mut rounds = 0;
-        while shared.epoch.load(Ordering::Acquire) == seen {
+        let mut gate = shared.gate.load(Ordering::Acquire);
+        while number(gate) == seen {
             if rounds < SPINS + YIELDS {
                 relax(&mut rounds);
-                continue;
+            } else {
+                // Announce the sleep before the last look, so that a region begun in between either
+                // is seen by that look or sees the announcement and wakes this thread.
+                shared.asleep[index].store(true, Ordering::SeqCst);
+                if number(shared.gate.load(Ordering::SeqCst)) == seen {
+                    std::thread::park();
+                }
+                shared.asleep[index].store(false, Ordering::SeqCst);
             }
-            // Announce the sleep before the last look, so that a region begun in between either
-            // is seen by that look or sees the announcement and wakes this thread.
-            shared.asleep[index].store(true, Ordering::SeqCst);
-            if shared.epoch.load(Ordering::SeqCst) == seen {
-                std::thread::park();
-            }
-            shared.asleep[index].store(false, Ordering::SeqCst);
+            gate = shared.gate.load(Ordering::Acquire);
         }
-        seen += 1;
+        seen = number(gate);
         if shared.stop.load(Ordering::SeqCst) {
             return;
+        }
+        // Entering is one step with seeing that the gate is open: a closed one stays closed.
+        let enter = |gate: u64| (number(gate) == seen && gate & OPEN != 0).then(|| gate + 1);
+        if shared.gate.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_err() {
+            continue;
         }
         let region = *shared.region.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(Region(region)) = region {
             let call = std::panic::AssertUnwindSafe(|| {
-                // SAFETY: `Pool::run` keeps the function alive until `running` is zero.
+                // SAFETY: `Pool::enter` keeps the function alive until nobody is inside, and this
+                // thread has entered and not left.
                 let region = unsafe { &*region };
                 region(index + 1);
             });
@@ -175,7 +221,7 @@ fn work(shared: &Shared, index: usize) {
                 shared.panicked.store(true, Ordering::Relaxed);
             }
         }
-        shared.running.fetch_sub(1, Ordering::Release);
+        shared.gate.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -318,7 +364,7 @@ mod tests {
             let pool = Pool::new(threads);
             let sum = AtomicU64::new(0);
             for round in 0..300u64 {
-                pool.run(&|i| {
+                pool.run_all(&|i| {
                     sum.fetch_add(round * 10 + i as u64, Ordering::Relaxed);
                 });
             }
@@ -334,7 +380,7 @@ mod tests {
         for _ in 0..5 {
             std::thread::sleep(std::time::Duration::from_millis(20));
             let count = AtomicUsize::new(0);
-            pool.run(&|_| {
+            pool.run_all(&|_| {
                 count.fetch_add(1, Ordering::Relaxed);
             });
             assert_eq!(count.into_inner(), 3);
@@ -342,11 +388,31 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_waited_for_who_has_not_come() {
+        let pool = Pool::new(4);
+        let done: Vec<AtomicUsize> = (0..4000).map(|_| AtomicUsize::new(0)).collect();
+        for done in &done {
+            // Work for one: the others may come or not, and are gone when the region ends.
+            let chunks = Chunks::new(1, 1);
+            let inside = AtomicUsize::new(0);
+            pool.run(&|_| {
+                inside.fetch_add(1, Ordering::SeqCst);
+                if chunks.take().is_some() {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                inside.fetch_sub(1, Ordering::SeqCst);
+            });
+            assert_eq!(inside.into_inner(), 0);
+        }
+        assert!(done.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+    }
+
+    #[test]
     fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
         let pool = Pool::new(2);
         for culprit in [0, 1] {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                pool.run(&|i| assert!(i != culprit, "on purpose"));
+                pool.run_all(&|i| assert!(i != culprit, "on purpose"));
             }));
             assert!(result.is_err());
             pool.run(&|_| {});
@@ -361,7 +427,7 @@ mod tests {
                 s.spawn(|| {
                     for _ in 0..200 {
                         let inside = AtomicUsize::new(0);
-                        pool.run(&|_| {
+                        pool.run_all(&|_| {
                             inside.fetch_add(1, Ordering::Relaxed);
                         });
                         assert_eq!(inside.into_inner(), 2);

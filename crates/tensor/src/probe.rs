@@ -25,7 +25,7 @@ impl ReadProbe {
     pub fn run(&self, cpu: &Cpu) -> usize {
         let share = self.data.len().div_ceil(cpu.threads()).max(1);
         let shares: Vec<&[f32]> = self.data.chunks(share).collect();
-        cpu.pool().run(&|thread| {
+        cpu.pool().run_all(&|thread| {
             if let Some(share) = shares.get(thread) {
                 black_box(on!(cpu.isa(), read(share)));
             }
@@ -38,7 +38,7 @@ impl ReadProbe {
 /// multiply-adds that was.
 pub fn int8_probe(cpu: &Cpu, rounds: usize) -> u64 {
     let total = Mutex::new(0u64);
-    cpu.pool().run(&|_| {
+    cpu.pool().run_all(&|_| {
         let line = vec![3i8; 4 * panel::lanes(cpu.isa()) * 16];
         let quads = vec![[1i8, -2, 3, -4]; 16 * 12];
         let done = on!(cpu.isa(), multiply(&line, &quads, rounds));
