@@ -24,9 +24,10 @@ use crate::rows::Rows;
 /// Tokens in a page of keys and values.
 pub const PAGE: usize = attend::PAGE;
 
-/// Up to this many rows of activations, quantised weights are read row by row; beyond, in panels.
+/// Up to this many rows of activations (columns, to the kernels) quantised weights are read row by
+/// row; beyond, in panels.
 const FEW: usize = 8;
-/// The same of float weights.
+/// The same where float weights are in the call.
 const FEW_FOR_FLOATS: usize = 4;
 
 /// Weight rows between two looks at whether another thread needs help.
@@ -216,7 +217,7 @@ impl Cpu {
                     }
                     for col in 0..n {
                         let at = col * product.width + rows.start;
-                        // SAFETY: `chunks` gives each range of rows to one thread, once.
+                        // SAFETY: `shares` gives each range of rows to one thread, once.
                         let y = unsafe { product.y.part(at..at + rows.len()) };
                         for (y, out) in y.iter_mut().zip(out.chunks_exact(n)) {
                             *y = out[col];

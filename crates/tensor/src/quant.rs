@@ -58,8 +58,8 @@ pub trait Format: Copy + Send + Sync + 'static {
     ///
     /// `block` holds [`BYTES`](Self::BYTES) bytes, `q` takes [`BLOCK`](Self::BLOCK) integers,
     /// `scale` and `offset` take `BLOCK / GROUP` floats; `offset` is left alone by formats
-    /// without one. `q` is never -128: its sign must fit eight bits.
-    /// (Q8_0 files may hold -128; it is stored as it is, and products treat it exactly.)
+    /// without one. `q` may be -128 (Q8_0 files may hold it): products treat it exactly, since it is
+    /// activations that never are.
     fn unpack(block: &[u8], q: &mut [i8], scale: &mut [f32], offset: &mut [f32]);
 }
 

@@ -72,7 +72,8 @@ pub(crate) fn quantise(
                 .zip(sum.iter_mut().zip(weighted.as_chunks_mut::<2>().0))
             {
                 let largest = on!(isa, largest(x));
-                let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
+                // So small that the inverse is infinite is as good as zero.
+                let inverse = Some(127.0 / largest).filter(|i| i.is_finite()).unwrap_or(0.0);
                 let step = largest / 127.0;
                 *scale = half::f16::from_f32(step).to_f32();
                 on!(isa, scale_and_sum(x, inverse, step, q, sum, weighted));
@@ -90,8 +91,8 @@ pub(crate) fn quantise(
                 let largest = on!(isa, largest(x));
                 // Of two that are equally far from zero, the first decides the sign.
                 let signed = x.iter().copied().find(|x| x.abs() == largest).unwrap_or(largest);
-                let inverse = if largest == 0.0 { 0.0 } else { -127.0 / signed };
-                let step = if largest == 0.0 { 0.0 } else { 1.0 / inverse };
+                let inverse = Some(-127.0 / signed).filter(|i| i.is_finite()).unwrap_or(0.0);
+                let step = if inverse == 0.0 { 0.0 } else { 1.0 / inverse };
                 scale.fill(step);
                 for ((x, q), (sum, weighted)) in (x.as_chunks::<32>().0.iter())
                     .zip(q.as_chunks_mut::<32>().0)
@@ -237,6 +238,16 @@ mod tests {
                 assert_eq!(got.scale, judge.scale, "{isa}");
                 assert_eq!(got.sum, judge.sum, "{isa}");
                 assert_eq!(got.weighted, judge.weighted, "{isa}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_floats_are_zeros() {
+        for isa in Isa::available() {
+            for scaling in [Scaling::By32, Scaling::By256] {
+                let got = row(isa, scaling, &[-1e-40; 256]);
+                assert!(got.q.iter().all(|&q| q == 0), "{isa} {scaling:?}");
             }
         }
     }

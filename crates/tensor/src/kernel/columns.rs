@@ -22,7 +22,7 @@ pub(crate) struct Columns {
     scale: Vec<f32>,
     /// (count, width / 32): scale times the sum of the integers.
     sums32: Vec<f32>,
-    /// (count, width / 16): the same of each 16.
+    /// (count, width / 16): the same of each 16; for scales of 32, that of 32 and then zero.
     sums16: Vec<f32>,
     row: Quantised,
 }

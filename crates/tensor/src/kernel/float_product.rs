@@ -1,6 +1,6 @@
 //! 16- and 32-bit float weights times float activations.
 //!
-//! The same two ways as `product`: rows for few columns, panels for many. Weights are widened
+//! The same two ways as `rows` and `panel`: rows for few columns, panels for many. Weights are widened
 //! exactly; activations are first rounded to the type of the weights, as ggml does it and as the
 //! instructions that multiply sixteen-bit floats will want it.
 
