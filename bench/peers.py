@@ -4,6 +4,7 @@
   peers.py MODEL [MODEL ...] [-p 512] [-n 32] [-t 2] [--rounds 7]     prompt and decode speed, and memory
            [--depth D]         ... with D tokens in the cache; llama.cpp also with its other way of attention
            [--columns 4,8]     ... and prompts of so few tokens, twelve a sample: what verifying a draft costs
+           [--busy]            ... and nothing set aside, where other programs never leave the machine alone
            [--isa avx2 --python PATH]   ... by fewer instructions; PATH is a Python whose llama.cpp has as few
   peers.py --start MODEL [MODEL ...]   process start to the first token, the file cached, and memory
   peers.py --idle MODEL                what Ondine's process costs in the second after an answer (should be nothing)
@@ -458,6 +459,7 @@ def main():
     parser.add_argument("-n", type=int, default=32, help="tokens a decode; 0 leaves it out")
     parser.add_argument("-t", type=int, default=2, help="threads, on both sides")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--busy", action="store_true", help="set no sample aside: for a machine that is never quiet; the table says it")
     parser.add_argument("--depth", type=int, default=0, help="tokens in the cache before each sample")
     parser.add_argument("--columns", type=lambda text: [int(part) for part in text.split(",")], default=[], help="such as 4,8")
     parser.add_argument("--isa", help="instruction set of Ondine; llama.cpp has the one it was built for")
@@ -468,6 +470,10 @@ def main():
     mode.add_argument("--idle", action="store_true")
     mode.add_argument("--oversubscribe", action="store_true")
     args = parser.parse_args()
+    if args.busy:
+        global STRAY
+        STRAY = float("inf")
+        print("The machine was not quiet: no sample is set aside (--busy), and the spread is to be read with the median.\n")
     if args.rounds < ROUNDS:
         say(f"{args.rounds} rounds are for trying things out; figures to keep need {ROUNDS}")
     ondine = Ondine(args)
