@@ -4,7 +4,7 @@
 //! Between regions the others spin for some tens of microseconds, since the next region of a token
 //! follows at once, then yield, then sleep: an idle engine uses no processor time.
 //!
-//! Work is split by the caller's function, through [`Chunks`] or [`Shares`], so that whoever comes
+//! Work is split by the caller's function, through [`Chunks`] or `Shares`, so that whoever comes
 //! takes what is left. A region therefore does not wait for threads that have not come: one that the
 //! system keeps from running costs its help and nothing else. (One that is stopped inside is waited
 //! for: it holds a piece of the work.) Waiting for all made four threads on two cores six times
