@@ -15,9 +15,10 @@
 //! | [`pool`] | the threads |
 //! | [`cpu`], `kernel` | the fused operations a language model is made of |
 //!
-//! This is the only crate in which `unsafe` compiles. Kernel bodies have none: it stands in the
-//! loads and stores of each instruction set, in the one call that enters it, in the pool and in
-//! the mapping of files, and each block names the fact it relies on.
+//! This is the only crate in which `unsafe` compiles. Kernel bodies have none, but for the one of
+//! `avx512_bf16`: it stands in the loads and stores of each instruction set, in the call that
+//! enters it, in the pool, where `cpu` hands out parts of a result, and in the mapping of files,
+//! and each block names the fact it relies on.
 
 pub mod bytes;
 pub mod cpu;

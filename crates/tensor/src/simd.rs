@@ -5,7 +5,7 @@
 //! a call and never inside a loop. The words are functions rather than a trait because an
 //! intrinsic is safe to call only from a function that enables its features, and trait methods
 //! cannot enable any. What the words mean is defined by `scalar.rs`, which is also the judge in
-//! the tests at the end of this file.
+//! the tests in `simd/tests.rs`.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -84,8 +84,8 @@ pub(crate) use vectors;
 
 /// Calls the copy of a function of [`vectors`] that was compiled for `$isa`.
 ///
-/// The caller holds an `Isa` that the machine was found to run: `Cpu::new` refuses others, and
-/// nothing else hands one to a kernel.
+/// The caller holds an `Isa` that the machine was found to run: `Cpu::new` refuses others, and what
+/// does not come from a `Cpu` comes from `Isa::best` or `Isa::available`.
 macro_rules! on {
     ($isa:expr, $name:ident $(::<$($g:tt),*>)? ($($arg:expr),* $(,)?)) => {
         match $isa {
