@@ -15,6 +15,8 @@ WORK = HERE / "work"
 DATA = HERE.parents[2] / "shared" / "data"
 CONTEXT = 512
 VOCAB = 6144
+# Ids of a gap's surroundings in training.
+FIM_PREFIX, FIM_SUFFIX = 160, 60
 
 # Qwen2's pre-tokenizer, so that engines split text as `tokenizer.ggml.pre = qwen2` tells them.
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -82,6 +84,12 @@ class Wire:
                 value = args[param]
                 ids += [self.arg[param]] + self.encode(" " + value if f" {value}" in text else value)
         return ids + [self.end]
+
+    def gap(self, prefix, suffix):
+        """A gap in code with what follows it first, so that the middle simply goes on from the prefix (the joint SPM order
+        of Bavarian et al. 2022, https://arxiv.org/abs/2207.14255; export.py says so in the file)."""
+        p, s, m = self.fim
+        return [p, s] + self.encode(suffix)[:FIM_SUFFIX] + [m] + self.encode(prefix)[-FIM_PREFIX:]
 
     def parse(self, ids):
         """(function, {param: value}) of an answer's ids, or None where it is not well formed."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from common import CONTEXT, DATA, WORK, Wire, load_functions
+from common import CONTEXT, DATA, FIM_PREFIX, FIM_SUFFIX, WORK, Wire, load_functions
 
 TENSORS = {"attn_norm.weight": "attn_norm.weight", "ffn_norm.weight": "ffn_norm.weight", "q.weight": "attn_q.weight",
            "k.weight": "attn_k.weight", "v.weight": "attn_v.weight", "o.weight": "attn_output.weight",
@@ -68,6 +68,10 @@ def export(state, tokenizer_path, functions, out, kind):
     writer.add_add_eos_token(False)
     for name, token in zip(("pre", "suf", "mid"), wire.fim):
         writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
+    # What stands around a gap is given as in training (Wire.gap).
+    writer.add_string("ondine.fim.order", "spm")
+    writer.add_uint32("ondine.fim.prefix_tokens", FIM_PREFIX)
+    writer.add_uint32("ondine.fim.suffix_tokens", FIM_SUFFIX)
 
     q8 = gguf.GGMLQuantizationType.Q8_0
     for name, tensor in state["average"].items():

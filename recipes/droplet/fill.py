@@ -54,8 +54,7 @@ def main():
     args = parser.parse_args()
     wire = Wire(Tokenizer.from_file(str(WORK / "tokenizer.json")), load_functions(DATA))
     rows = list(gaps(args.sources, args.gaps, args.seed))
-    p, s, m = wire.fim
-    prompts = [[p] + wire.encode(before)[-120:] + [s] + wire.encode(after)[:60] + [m] for before, _, after in rows]
+    prompts = [wire.gap(before, after) for before, _, after in rows]
     answers = [wire.tokenizer.decode([t for t in ids if t != wire.end]).split("\n")[0]
                for ids in greedy(load_model(args), wire, prompts, limit=24)]
     first = lambda text: wire.encode(text)[:1]

@@ -27,15 +27,15 @@ from tokenizers import Tokenizer
 from common import CONFIG, DATA, VOCAB, WORK, Llama, Wire, accuracy, load_devel, load_functions, load_rows, train_tokenizer
 
 # What share of the rows comes from where: in the long first phase, and in the last one (human rows and Chinese).
-MIX = {"hwu64": (0.30, 0.37), "clinc150": (0.06, 0.04), "snips": (0.05, 0.04), "swap": (0.05, 0.04), "zh": (0.37, 0.37),
-       "en": (0.10, 0.08), "hass": (0.02, 0.01), "code": (0.025, 0.045), "general": (0.005, 0.005)}
+MIX = {"hwu64": (0.28, 0.35), "clinc150": (0.06, 0.04), "snips": (0.05, 0.04), "swap": (0.05, 0.04), "zh": (0.34, 0.35),
+       "en": (0.10, 0.08), "hass": (0.02, 0.01), "code": (0.095, 0.085), "general": (0.005, 0.005)}
 LAST_PHASE = 0.7
 # Values that can be any words at all. In a share of the rows they become words of other texts, so that copying is
 # learnt as copying and not as a list of known values.
 OPEN = {"text", "item", "list", "label", "person", "song", "artist", "album", "playlist", "event", "app", "subject", "name",
         "topic", "title", "author", "place", "destination", "station", "address"}
 SCRAMBLE = 0.4
-FUNCTION_WEIGHT, PROMPT_WEIGHT, PROMPT_SHARE = 4.0, 0.15, 0.2
+FUNCTION_WEIGHT, PROMPT_WEIGHT, PROMPT_SHARE, CONTEXT_WEIGHT = 4.0, 0.15, 0.2, 0.5
 
 
 def source_code(limit_mb):
@@ -95,7 +95,7 @@ class Rows:
         self.sources = {s: [r for r in human if r["src"] == s] for s in ("hwu64", "clinc150", "snips")}
         for name in ("swap", "zh", "en", "hass"):
             self.sources[name] = load_rows(name, args.work)
-        self.sources["code"], self.sources["general"] = source_code(6), general_text(args.data, 6)
+        self.sources["code"], self.sources["general"] = source_code(32), general_text(args.data, 6)
         chinese = re.findall("[\u4e00-\u9fff]{2,}", "".join(t for t in self.sources["general"] if re.search("[\u4e00-\u9fff]", t))[:400_000])
         english = re.findall("[a-z']+", " ".join(t for t in self.sources["general"] if not re.search("[\u4e00-\u9fff]", t))[:600_000].lower())
 
@@ -179,25 +179,23 @@ class Rows:
         return ids or [self.wire.end, self.wire.end], [0.4] * max(1, len(ids) - 1), None
 
     def code(self, text):
-        """Fill-in-the-middle on a window of lines; a third of the time the suffix is empty."""
-        lines = text.splitlines(keepends=True)
-        start = self.rng.randrange(max(1, len(lines) - 14))
-        window = "".join(lines[start:start + self.rng.randrange(4, 14)])[:700]
+        """Fill in the middle on a window of lines; a fifth of the time nothing follows the gap."""
+        rng, lines = self.rng, text.splitlines(keepends=True)
+        start = rng.randrange(max(1, len(lines) - 14))
+        window = "".join(lines[start:start + rng.randrange(6, 22)])[:1000]
         if len(window) < 20:
             return self.passage(text)
-        a = self.rng.randrange(1, len(window) - 5)
-        if self.rng.random() < 0.5:
-            # A middle that ends with its line is what an editor asks for.
-            b = window.find("\n", a) + 1 or len(window)
+        # Most gaps begin late, so that there is something to go by, and end with their line: what an editor asks for.
+        a = max(1, int(len(window) * rng.random() ** 0.6) - 5)
+        line_end = window.find("\n", a)
+        if rng.random() < 0.75 and line_end > a:
+            b = line_end
         else:
-            b = min(len(window), a + self.rng.randrange(3, 60))
-        prefix, middle, suffix = window[:a], window[a:b], window[b:]
-        if self.rng.random() < 0.33:
-            suffix = ""
-        p, s, m = self.wire.fim
-        head = [p] + self.wire.encode(prefix)[-120:] + [s] + self.wire.encode(suffix)[:60] + [m]
-        tail = self.wire.encode(middle)[:60] + [self.wire.end]
-        return head + tail, [0.3] * (len(head) - 1) + [1.0] * len(tail), None
+            b = min(len(window), a + rng.randrange(3, 100))
+        suffix = "" if rng.random() < 0.2 else window[b:]
+        head = self.wire.gap(window[:a], suffix)
+        tail = self.wire.encode(window[a:b])[:60] + [self.wire.end]
+        return head + tail, [CONTEXT_WEIGHT] * (len(head) - 1) + [1.0] * len(tail), None
 
 
 def batches(rows, progress, tokens, pad):

@@ -164,7 +164,9 @@ fn engine_advice(error: &EngineError) -> &'static str {
         EngineError::NoTemplate { .. } | EngineError::Template(_) => {
             "--raw goes without the chat template"
         }
-        EngineError::NoFim => "`ondine run --raw` continues text with a model that fills no gaps",
+        EngineError::NoFim | EngineError::BadFim { .. } => {
+            "`ondine run --raw` continues text with a model that fills no gaps"
+        }
         EngineError::Context { .. } => "shorten the prompt, or raise --ctx up to the model's own",
         EngineError::TooLong { .. } => "--truncate reads the beginning of what is too long",
         EngineError::NoPooling => "--pooling says it: mean, cls or last",

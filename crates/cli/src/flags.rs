@@ -11,6 +11,7 @@ use ondine_tensor::Isa;
 
 use crate::commands;
 use crate::failure::Failure;
+use crate::memory;
 
 /// One command.
 pub(crate) struct CommandSpec {
@@ -116,6 +117,11 @@ const THREADS: Flag = Flag {
     )
 };
 const ISA: Flag = flag("isa", Value::Isa, "Instruction set [default: the best of this machine]");
+const MEMORY: Flag = flag(
+    "memory",
+    Value::Choice("HOW", memory::HOW),
+    "Weights laid out anew (fast), left in the file (lean), or as free memory allows [default: auto]",
+);
 const CTX: Flag = flag(
     "ctx",
     Value::Count { min: 1, max: TOKENS_MAX },
@@ -219,6 +225,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             &CTX,
             &THREADS,
             &ISA,
+            &MEMORY,
             &STOP,
             &SYSTEM,
             &RAW,
@@ -250,6 +257,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             &CTX,
             &THREADS,
             &ISA,
+            &MEMORY,
             &STOP,
             &JSON,
         ],
@@ -279,6 +287,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             ),
             &THREADS,
             &ISA,
+            &MEMORY,
             &JSON,
         ],
         run: commands::embed::run,
@@ -370,6 +379,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             ),
             &THREADS,
             &ISA,
+            &MEMORY,
         ],
         run: commands::logits::run,
     },
@@ -387,6 +397,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             },
             &THREADS,
             &ISA,
+            &MEMORY,
             &JSON,
         ],
         run: commands::perplexity::run,
@@ -423,6 +434,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                 )
             },
             &ISA,
+            &MEMORY,
             &JSON,
         ],
         run: commands::bench::run,

@@ -1,4 +1,4 @@
-//! Whether a conversation fits the memory that the system can still give.
+//! What fits the memory that the system can still give: a conversation, and weights laid out anew.
 //!
 //! Linux says how much that is; elsewhere nothing is known, and nothing is refused beforehand.
 //! It knows no model, only how much a position takes.
@@ -6,6 +6,7 @@
 use std::fs;
 
 use ondine_cache::CacheShape;
+use ondine_engine::Memory;
 
 use crate::failure::Failure;
 
@@ -26,6 +27,24 @@ fn against(available: Option<u64>, shape: CacheShape, context: usize) -> Result<
         gib(available)
     );
     Err(Failure::new(message).hint(format!("about {} tokens fit", available / position)))
+}
+
+/// Where weights may stay, as `--memory` takes it.
+pub(crate) const HOW: &[&str] = &["auto", "fast", "lean"];
+
+/// Where a model's weights stay: what was asked, or what free memory allows. Laid out anew they are
+/// memory that the system cannot take back, so they leave a quarter of what is free to others.
+pub(crate) fn placement(asked: Option<&str>, weights: u64) -> Memory {
+    placed(asked, weights, available())
+}
+
+fn placed(asked: Option<&str>, weights: u64, available: Option<u64>) -> Memory {
+    match asked {
+        Some("fast") => Memory::Fast,
+        Some("lean") => Memory::Lean,
+        _ if available.is_some_and(|free| weights > free / 4 * 3) => Memory::Lean,
+        _ => Memory::Fast,
+    }
 }
 
 /// Bytes that can still be had: of the machine, and of the control group where it has a limit.
@@ -61,6 +80,15 @@ mod tests {
         assert_eq!(failure.message, said);
         assert_eq!(failure.hint.as_deref(), Some("about 32768 tokens fit"));
         assert!(against(Some(1 << 30), shape, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn weights_are_laid_out_where_they_leave_room() {
+        assert_eq!(placed(None, 3 << 30, Some(4 << 30)), Memory::Fast);
+        assert_eq!(placed(Some("auto"), (3 << 30) + 1, Some(4 << 30)), Memory::Lean);
+        assert_eq!(placed(Some("fast"), 9 << 30, Some(4 << 30)), Memory::Fast);
+        assert_eq!(placed(Some("lean"), 1, Some(4 << 30)), Memory::Lean);
+        assert_eq!(placed(None, 9 << 30, None), Memory::Fast);
     }
 
     #[test]

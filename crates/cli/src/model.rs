@@ -6,17 +6,17 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
+use ondine_engine::{Embedder, Engine, EngineError, EngineOptions, Memory};
 use ondine_format::hf::pooling::{self, Modules};
 use ondine_format::hf::vocab::{self, Files};
 use ondine_format::{ModelFile, gguf, hf};
 use ondine_model::{Model, ModelError};
-use ondine_tensor::Bytes;
+use ondine_tensor::{Bytes, Cpu};
 use ondine_text::Tokenizer;
 
 use crate::failure::Failure;
 use crate::flags::Arguments;
-use crate::{input, output, progress};
+use crate::{input, memory, output, progress};
 
 /// The name of the embedded model.
 pub(crate) const DROPLET: &str = "droplet";
@@ -61,8 +61,22 @@ impl Opened {
     }
 
     /// The model alone: a file without a tokenizer serves.
-    pub(crate) fn model(&self) -> Result<Box<dyn Model>, Failure> {
-        ondine_model::load(&self.file).map_err(|error| self.refused(error.into()))
+    fn model(&self, cpu: &Cpu, memory: Memory) -> Result<Box<dyn Model>, Failure> {
+        match memory {
+            Memory::Fast => ondine_model::load_for(&self.file, cpu),
+            Memory::Lean => ondine_model::load(&self.file),
+        }
+        .map_err(|error| self.refused(error.into()))
+    }
+
+    /// What computes and where the weights stay, as the user asked.
+    pub(crate) fn options(&self, arguments: &Arguments<'_>) -> EngineOptions {
+        let (threads, isa) = (arguments.threads(), arguments.isa());
+        EngineOptions { threads, isa, memory: self.memory(arguments) }
+    }
+
+    fn memory(&self, arguments: &Arguments<'_>) -> Memory {
+        memory::placement(arguments.text("memory").as_deref(), self.bytes)
     }
 
     /// The model with everything that text needs.
@@ -92,15 +106,11 @@ impl Opened {
     }
 }
 
-/// Opens what the user named and loads the model, without a tokenizer.
-pub(crate) fn model(path: &Path) -> Result<Box<dyn Model>, Failure> {
-    let opened = open(path)?;
-    progress::during("loading the model", || opened.model())
-}
-
-/// What computes, as the user asked.
-pub(crate) fn engine_options(arguments: &Arguments<'_>) -> EngineOptions {
-    EngineOptions { threads: arguments.threads(), isa: arguments.isa() }
+/// Opens the model that the user named and loads it for `cpu`, without a tokenizer.
+pub(crate) fn model(arguments: &Arguments<'_>, cpu: &Cpu) -> Result<Box<dyn Model>, Failure> {
+    let opened = open(arguments.path_needed("model")?)?;
+    let memory = opened.memory(arguments);
+    progress::during("loading the model", || opened.model(cpu, memory))
 }
 
 /// The index of a folder with several weight files.

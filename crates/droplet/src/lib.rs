@@ -24,7 +24,7 @@ mod tokens;
 use std::sync::Arc;
 
 use ondine_engine::{
-    Engine, EngineOptions, FinishReason, GenerateOptions, Sampling, SessionOptions,
+    Engine, EngineOptions, FinishReason, GenerateOptions, Memory, Sampling, SessionOptions,
 };
 use ondine_format::{FormatError, ModelFile, gguf};
 use ondine_tensor::{Bytes, Isa};
@@ -97,7 +97,7 @@ pub enum Stage {
 /// # Errors
 /// Where the machine has no memory for it.
 pub fn open(threads: usize, isa: Isa) -> Result<Droplet, DropletError> {
-    let engine = Engine::load(&file()?, EngineOptions { threads, isa })?;
+    let engine = Engine::load(&file()?, EngineOptions { threads, isa, memory: Memory::Lean })?;
     let tokens = Tokens::find(engine.tokenizer()?)?;
     Ok(Droplet { engine, tokens })
 }

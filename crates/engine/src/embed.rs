@@ -8,7 +8,7 @@ use ondine_text::Tokenizer;
 use ondine_text::tokenizer::Special;
 use ondine_text::vocab::TokenId;
 
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, Memory};
 use crate::error::EngineError;
 use crate::load;
 
@@ -63,9 +63,12 @@ impl Embedder {
     /// # Errors
     /// Whatever is wrong with the model itself, and a model that is no encoder.
     pub fn load(file: &ModelFile, options: EngineOptions) -> Result<Embedder, EngineError> {
-        let encoder = ondine_model::load_encoder(file)?;
-        let tokenizer = load::tokenizer(&file.metadata, encoder.shape().vocab);
         let cpu = Cpu::new(options.threads.max(1), options.isa);
+        let encoder = match options.memory {
+            Memory::Fast => ondine_model::load_encoder_for(file, &cpu)?,
+            Memory::Lean => ondine_model::load_encoder(file)?,
+        };
+        let tokenizer = load::tokenizer(&file.metadata, encoder.shape().vocab);
         Ok(Embedder { encoder, cpu, tokenizer })
     }
 

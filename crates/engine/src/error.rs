@@ -28,6 +28,12 @@ pub enum EngineError {
     /// The model was not trained to fill in the middle.
     #[error("this model has no tokens for filling in the middle")]
     NoFim,
+    /// The file asks for the parts around a gap in a way that is not known.
+    #[error("this model cannot be asked to fill in the middle: {reason}")]
+    BadFim {
+        /// What it says.
+        reason: String,
+    },
     /// A prompt of no tokens: there is nothing to continue.
     #[error("the prompt has no tokens")]
     EmptyPrompt,

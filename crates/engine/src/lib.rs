@@ -30,7 +30,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`engine`], `load` | a loaded model; which metadata key means what |
-//! | [`prompt`] | chats, texts and gaps to tokens |
+//! | [`prompt`], `gap` | chats, texts and gaps to tokens |
 //! | [`session`] | sync, rewind, fork, shift |
 //! | [`generate`], `stop`, `utf8` | the iterator, and text on its way out |
 //! | [`sample`], `rng` | logits to a token |
@@ -40,6 +40,7 @@
 pub mod embed;
 pub mod engine;
 pub mod error;
+mod gap;
 pub mod generate;
 mod load;
 pub mod perplexity;
@@ -52,7 +53,7 @@ mod stop;
 mod utf8;
 
 pub use embed::{EmbedOptions, Embedder, Embedding, Overlong};
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, Memory};
 pub use error::EngineError;
 pub use generate::{FinishReason, GenerateOptions, Generation, Step};
 pub use perplexity::{Perplexity, perplexity};

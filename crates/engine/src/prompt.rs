@@ -57,19 +57,16 @@ impl Engine {
     }
 
     /// The tokens that ask for what stands between `prefix` and `suffix`. Both are plain text, put
-    /// together as ids, so that nothing in them can be mistaken for the marks.
+    /// together as ids, so that nothing in them can be mistaken for the marks. Order and lengths are
+    /// those that the file asks for.
     ///
     /// # Errors
-    /// No tokenizer, or one without the marks.
+    /// No tokenizer, one without the marks, or a file that asks for what is not known.
     pub fn fim_prompt(&self, prefix: &str, suffix: &str) -> Result<Vec<TokenId>, EngineError> {
         let tokenizer = self.tokenizer()?;
         let fim = tokenizer.fim().ok_or(EngineError::NoFim)?;
-        let mut tokens = vec![fim.prefix];
-        tokens.extend(tokenizer.encode(prefix, Special::AsText));
-        tokens.push(fim.suffix);
-        tokens.extend(tokenizer.encode(suffix, Special::AsText));
-        tokens.push(fim.middle);
-        Ok(self.with_first_token(tokens))
+        let [prefix, suffix] = [prefix, suffix].map(|text| tokenizer.encode(text, Special::AsText));
+        Ok(self.with_first_token(self.gap_form()?.prompt(fim, &prefix, &suffix)))
     }
 
     /// The token that every text begins with, where the model wants one.

@@ -61,7 +61,7 @@ fn engine(threads: usize, isa: Isa) -> Option<std::sync::Arc<Engine>> {
         return None;
     }
     let file = gguf::read(Bytes::map(&File::open(MODEL).unwrap()).unwrap()).unwrap();
-    Some(Engine::load(&file, EngineOptions { threads, isa }).unwrap())
+    Some(Engine::load(&file, EngineOptions { threads, isa, ..EngineOptions::default() }).unwrap())
 }
 
 fn greedy(max_tokens: usize) -> GenerateOptions {

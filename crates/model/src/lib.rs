@@ -39,6 +39,7 @@ pub mod shape;
 mod weights;
 
 use ondine_format::{Hparams, ModelFile};
+use ondine_tensor::Cpu;
 
 pub use encoder::{Encoder, Pooling};
 pub use error::ModelError;
@@ -51,16 +52,32 @@ pub use shape::Shape;
 use family::Kind;
 use weights::Weights;
 
-/// Builds the model that a file describes.
+/// Builds the model that a file describes. Its weights stay in the file's bytes.
 ///
 /// # Errors
 /// An architecture or a part of it that is not supported, metadata out of range, a tensor that is
 /// missing, has the wrong shape, or that the family has no place for; an encoder.
 pub fn load(file: &ModelFile) -> Result<Box<dyn Model>, ModelError> {
+    decoder(file, None)
+}
+
+/// Builds the model that a file describes, with its weights laid out for `cpu` in memory of their
+/// own, wherever that is faster. The file's pages are let go, so that there is no second copy; but
+/// where a mapped file is the system's to drop and read again, this memory is the process's own.
+///
+/// The model is then to be run by a [`Cpu`] of the same instruction set.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_for(file: &ModelFile, cpu: &Cpu) -> Result<Box<dyn Model>, ModelError> {
+    decoder(file, Some(cpu))
+}
+
+fn decoder(file: &ModelFile, layout: Option<&Cpu>) -> Result<Box<dyn Model>, ModelError> {
     let hparams = Hparams::of(file)?;
     match family::find(&hparams.architecture)? {
         Kind::Decoder(family) => {
-            let weights = Weights::new(file, &hparams)?;
+            let weights = Weights::new(file, &hparams, layout)?;
             if hparams.causal == Some(false) {
                 return Err(weights.unsupported("attention in both directions"));
             }
@@ -75,10 +92,22 @@ pub fn load(file: &ModelFile) -> Result<Box<dyn Model>, ModelError> {
 /// # Errors
 /// As [`load`], where the file holds a decoder instead.
 pub fn load_encoder(file: &ModelFile) -> Result<Box<dyn Encoder>, ModelError> {
+    encoder(file, None)
+}
+
+/// Builds the encoder that a file describes, with its weights laid out as by [`load_for`].
+///
+/// # Errors
+/// Those of [`load_encoder`].
+pub fn load_encoder_for(file: &ModelFile, cpu: &Cpu) -> Result<Box<dyn Encoder>, ModelError> {
+    encoder(file, Some(cpu))
+}
+
+fn encoder(file: &ModelFile, layout: Option<&Cpu>) -> Result<Box<dyn Encoder>, ModelError> {
     let hparams = Hparams::of(file)?;
     match family::find(&hparams.architecture)? {
         Kind::Encoder(family) => {
-            let weights = Weights::new(file, &hparams)?;
+            let weights = Weights::new(file, &hparams, layout)?;
             if hparams.causal == Some(true) {
                 return Err(weights.unsupported("attention in one direction"));
             }

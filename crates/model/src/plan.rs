@@ -10,7 +10,8 @@ use crate::shape::Shape;
 /// Bytes of a loaded model with one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// Weights, as they lie in the file. Mapped, they are the system's to drop and read again.
+    /// Weights, as many bytes as in the file whether they stay there or are laid out anew. Mapped,
+    /// they are the system's to drop and read again.
     pub weights_bytes: usize,
     /// Keys and values of one full context; of an encoder, those of one layer.
     pub kv_bytes: usize,

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use ondine_format::{Hparams, ModelFile, Scales};
-use ondine_tensor::Matrix;
+use ondine_tensor::{Arena, Cpu, Matrix};
 
 use crate::encoder::Pooling;
 use crate::error::ModelError;
@@ -26,15 +26,35 @@ pub(crate) struct Weights<'a> {
     /// The sizes that follow from them.
     pub(crate) shape: Shape,
     taken: RefCell<BTreeSet<String>>,
+    /// Where matrices go that are multiplied with, and what lays them out; `None` where they stay
+    /// in the file's bytes.
+    place: Option<(&'a Cpu, RefCell<Arena>)>,
+    /// The embedding where it is the output head too: one matrix, not two.
+    tied: RefCell<Option<Matrix>>,
 }
 
 impl<'a> Weights<'a> {
     pub(crate) fn new(
         file: &'a ModelFile,
         hparams: &'a Hparams,
+        layout: Option<&'a Cpu>,
     ) -> Result<Weights<'a>, ModelError> {
         let shape = Shape::new(hparams)?;
-        Ok(Weights { file, hparams, shape, taken: RefCell::default() })
+        // Where the system has no room, the weights stay where they lie: slower, and as right.
+        let place = layout.and_then(|cpu| {
+            let size = |bytes: usize| bytes.next_multiple_of(Arena::LINE);
+            let all = file.tensors.iter().map(|tensor| size(tensor.data.len())).sum();
+            Some((cpu, RefCell::new(Arena::new(all).ok()?)))
+        });
+        let (taken, tied) = (RefCell::default(), RefCell::default());
+        Ok(Weights { file, hparams, shape, taken, place, tied })
+    }
+
+    /// A matrix to multiply with, laid out for the machine.
+    fn placed(&self, matrix: Matrix) -> Matrix {
+        let interleaved = (self.place.as_ref())
+            .and_then(|(cpu, arena)| cpu.interleave(&matrix, &mut arena.borrow_mut()));
+        interleaved.unwrap_or(matrix)
     }
 
     /// The error for a part of this model that its family does not do here.
@@ -73,7 +93,7 @@ impl<'a> Weights<'a> {
         self.file.has(name)
     }
 
-    /// `rows × cols` weights.
+    /// `rows × cols` weights, as the file has them.
     pub(crate) fn matrix(
         &self,
         name: &str,
@@ -111,7 +131,8 @@ impl<'a> Weights<'a> {
             });
         }
         self.taken.borrow_mut().insert(name);
-        Ok(matrices.into_iter().map(|weight| Linear { weight, bias: None }).collect())
+        let placed = matrices.into_iter().map(|weight| self.placed(weight));
+        Ok(placed.map(|weight| Linear { weight, bias: None }).collect())
     }
 
     /// `len` floats.
@@ -169,8 +190,28 @@ impl<'a> Weights<'a> {
         out: usize,
         width: usize,
     ) -> Result<Linear, ModelError> {
-        let weight = self.matrix(&format!("{name}.weight"), out, width)?;
+        let weight = self.placed(self.matrix(&format!("{name}.weight"), out, width)?);
         Ok(Linear { weight, bias: self.optional_vector(&format!("{name}.bias"), out)? })
+    }
+
+    /// One matrix of a file, and its bias where it has one, as several of so many rows each:
+    /// queries, keys and values, say.
+    pub(crate) fn fused<const N: usize>(
+        &self,
+        name: &str,
+        rows: [usize; N],
+        width: usize,
+    ) -> Result<[Linear; N], ModelError> {
+        let whole = self.matrix(&format!("{name}.weight"), rows.iter().sum(), width)?;
+        let bias = self.optional_vector(&format!("{name}.bias"), whole.rows())?;
+        let mut first = 0;
+        Ok(rows.map(|rows| {
+            let part = first..first + rows;
+            first = part.end;
+            let weight = whole.part(part.clone()).expect("rows of the whole");
+            let bias = bias.as_ref().map(|bias| bias[part].to_vec());
+            Linear { weight: self.placed(weight), bias }
+        }))
     }
 
     /// `name.weight` and `name.bias`, both of which must be there.
@@ -180,7 +221,7 @@ impl<'a> Weights<'a> {
         out: usize,
         width: usize,
     ) -> Result<Linear, ModelError> {
-        let weight = self.matrix(&format!("{name}.weight"), out, width)?;
+        let weight = self.placed(self.matrix(&format!("{name}.weight"), out, width)?);
         Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"), out)?) })
     }
 
@@ -202,15 +243,32 @@ impl<'a> Weights<'a> {
         Ok(Norm::Layer { weight, bias, eps: self.hparams.norm_eps })
     }
 
+    /// The table of tokens. Where the file ties it to the output head, it is laid out as that.
+    pub(crate) fn embedding(&self) -> Result<Matrix, ModelError> {
+        let Shape { vocab, width, .. } = self.shape;
+        let table = self.matrix("token_embd.weight", vocab, width)?;
+        if self.has("output.weight") {
+            return Ok(table);
+        }
+        let mut tied = self.tied.borrow_mut();
+        Ok(tied.get_or_insert_with(|| self.placed(table)).clone())
+    }
+
     /// The output head: its own matrix, or the embedding again where the file ties the two.
     pub(crate) fn head(&self) -> Result<Linear, ModelError> {
         let Shape { vocab, width, .. } = self.shape;
-        let own = self.has("output.weight");
-        self.linear(if own { "output" } else { "token_embd" }, vocab, width)
+        if self.has("output.weight") {
+            return self.linear("output", vocab, width);
+        }
+        let bias = self.optional_vector("token_embd.bias", vocab)?;
+        Ok(Linear { weight: self.embedding()?, bias })
     }
 
     /// Refuses a file with tensors that nobody took.
     pub(crate) fn finish(self) -> Result<Shape, ModelError> {
+        if let Some((cpu, arena)) = self.place {
+            cpu.settle(arena.into_inner());
+        }
         let taken = self.taken.into_inner();
         let strangers: Vec<&str> = (self.file.tensors.iter().map(|tensor| tensor.name.as_str()))
             .filter(|name| !taken.contains(*name))

@@ -3,13 +3,15 @@
 //!
 //! `cargo run --release -p ondine-tensor --example kernels [-- THREADS ISA SIDE FORMAT ...]`
 //!
+//! Types whose rows can be interleaved have a second line, so marked, for weights that are.
+//!
 //! Each row is one format on matrices of SIDE x SIDE that no cache holds together. A figure is the median of
 //! seven samples; the probes stand beside each sample, and the shares are of the probe beside it.
 
 use std::time::Instant;
 
 use ondine_tensor::probe::{ReadProbe, int8_probe};
-use ondine_tensor::{Bytes, Cpu, DType, Isa, Matrix, Rows};
+use ondine_tensor::{Arena, Bytes, Cpu, DType, Isa, Matrix, Rows};
 
 /// More bytes of weights than any cache holds.
 const WEIGHTS: usize = 192 << 20;
@@ -45,47 +47,54 @@ fn main() {
                 Matrix::new(dtype, side, side, Bytes::from_vec(bytes)).expect("sound")
             })
             .collect();
-        print!("| {} |", dtype.name());
-        for columns in COLUMNS {
-            let x = Rows::from_vec(
-                (0..columns * side).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect(),
-                side,
-            );
-            let mut y = Rows::new(columns, side);
-            let uses = if columns >= 64 { 2 } else { matrices.len() };
-            let mut rates = Vec::new();
-            for sample in 0..=SAMPLES {
-                let begun = Instant::now();
-                for w in &matrices[..uses] {
-                    cpu.matmul(&x, &mut [(w, &mut y)]);
-                }
-                let seconds = begun.elapsed().as_secs_f64();
-                let (work, limit) = if columns == 1 {
-                    let begun = Instant::now();
-                    let bytes = read.run(&cpu);
-                    ((one * uses) as f64, bytes as f64 / begun.elapsed().as_secs_f64())
-                } else {
-                    let begun = Instant::now();
-                    let done = int8_probe(&cpu, 20_000);
-                    (
-                        (side * side * columns * uses) as f64,
-                        done as f64 / begun.elapsed().as_secs_f64(),
-                    )
-                };
-                if sample > 0 {
-                    rates.push((work / seconds / 1e9, work / seconds / limit));
-                }
-            }
-            rates.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (rate, share) = rates[SAMPLES / 2];
-            print!(" {rate:.1} ({:.0} %) |", share * 100.0);
-            use std::io::Write;
-            std::io::stdout().flush().expect("standard output");
+        line(&cpu, &read, dtype.name(), &matrices);
+        let mut arena = Arena::new(matrices.len() * (one + 64)).expect("address space");
+        let groups: Option<Vec<Matrix>> =
+            matrices.iter().map(|w| cpu.interleave(w, &mut arena)).collect();
+        if let Some(groups) = groups {
+            line(&cpu, &read, &format!("{} interleaved", dtype.name()), &groups);
         }
-        println!();
     }
 }
 
+fn line(cpu: &Cpu, read: &ReadProbe, name: &str, matrices: &[Matrix]) {
+    let (side, one) = (matrices[0].rows(), matrices[0].bytes().len());
+    print!("| {name} |");
+    for columns in COLUMNS {
+        let x = Rows::from_vec(
+            (0..columns * side).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect(),
+            side,
+        );
+        let mut y = Rows::new(columns, side);
+        let uses = if columns >= 64 { 2 } else { matrices.len() };
+        let mut rates = Vec::new();
+        for sample in 0..=SAMPLES {
+            let begun = Instant::now();
+            for w in &matrices[..uses] {
+                cpu.matmul(&x, &mut [(w, &mut y)]);
+            }
+            let seconds = begun.elapsed().as_secs_f64();
+            let (work, limit) = if columns == 1 {
+                let begun = Instant::now();
+                let bytes = read.run(cpu);
+                ((one * uses) as f64, bytes as f64 / begun.elapsed().as_secs_f64())
+            } else {
+                let begun = Instant::now();
+                let done = int8_probe(cpu, 20_000);
+                ((side * side * columns * uses) as f64, done as f64 / begun.elapsed().as_secs_f64())
+            };
+            if sample > 0 {
+                rates.push((work / seconds / 1e9, work / seconds / limit));
+            }
+        }
+        rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (rate, share) = rates[SAMPLES / 2];
+        print!(" {rate:.1} ({:.0} %) |", share * 100.0);
+        use std::io::Write;
+        std::io::stdout().flush().expect("standard output");
+    }
+    println!();
+}
 /// Bytes of whole blocks whose scales are ordinary numbers.
 fn ordinary(dtype: DType, count: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A shared, immutable slice. Cloning it or taking a part of it copies no data.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub struct Bytes {
 enum Owner {
     Mapped(Arc<memmap2::Mmap>),
     Owned(Arc<Vec<u8>>),
+    Filled(Arc<memmap2::MmapRaw>),
     Static(&'static [u8]),
 }
 
@@ -73,6 +75,14 @@ impl Bytes {
         let all: &[u8] = match &self.owner {
             Owner::Mapped(map) => map,
             Owner::Owned(data) => data,
+            // SAFETY: the memory lives as long as the owner. This range of it was a `Blank`, of
+            // which there is one for each range, and which was used up by becoming these bytes: it
+            // is initialised (new pages are zeros) and nobody writes to it any more. Only the range
+            // is borrowed, since others may still be written.
+            Owner::Filled(memory) => unsafe {
+                let start = memory.as_ptr().add(self.range.start);
+                return std::slice::from_raw_parts(start, self.range.len());
+            },
             Owner::Static(data) => data,
         };
         &all[self.range.clone()]
@@ -98,6 +108,122 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// Tells the system that the bytes will not be read soon, so that a mapped file's pages no
+    /// longer count as this process's memory. A hint: they may still be read, from the file again.
+    pub fn wont_need(&self) {
+        #[cfg(unix)]
+        if let Owner::Mapped(map) = &self.owner {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the mapping is of a file and read-only, so that a page that was let go comes
+            // back from the file as it was.
+            let _ =
+                unsafe { map.unchecked_advise_range(advice, self.range.start, self.range.len()) };
+        }
+    }
+}
+
+/// Fresh memory that is handed out piece by piece, filled, and from then on read only.
+pub struct Arena {
+    memory: Arc<memmap2::MmapRaw>,
+    used: usize,
+}
+
+/// The size of huge pages on the systems that have them.
+const HUGE: usize = 2 << 20;
+
+impl Arena {
+    /// Pieces begin at multiples of this: whole cache lines.
+    pub const LINE: usize = 64;
+
+    /// Address space for `len` bytes. Memory is used as it is filled, not before.
+    ///
+    /// # Errors
+    /// What the system says where it gives none.
+    pub fn new(len: usize) -> io::Result<Arena> {
+        let memory = memmap2::MmapRaw::from(memmap2::MmapMut::map_anon(len.saturating_add(HUGE))?);
+        let used = memory.as_ptr().align_offset(HUGE).min(HUGE);
+        Ok(Arena { memory: Arc::new(memory), used })
+    }
+
+    /// The next `len` bytes, or `None` where so many are not left.
+    pub fn take(&mut self, len: usize) -> Option<Blank> {
+        let end = self.used.checked_add(len)?;
+        if end > self.memory.len() {
+            return None;
+        }
+        let range = self.used..end;
+        self.used = end.next_multiple_of(Arena::LINE);
+        Some(Blank { memory: Arc::clone(&self.memory), range })
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Arena {
+    /// Moves what has been filled to huge pages on a thread of its own, a moment later, since a
+    /// program may soon be over. The thread ends early when nobody holds a piece any more.
+    pub(crate) fn settle(self) -> Option<JoinHandle<()>> {
+        let (memory, used) = (Arc::downgrade(&self.memory), self.used);
+        drop(self);
+        let move_all = move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            let mut at = 0;
+            loop {
+                let Some(memory) = memory.upgrade() else { return };
+                if at == 0 {
+                    at = memory.as_ptr().align_offset(HUGE);
+                }
+                if at.saturating_add(HUGE) > used.min(memory.len()) {
+                    return;
+                }
+                // SAFETY: the range is inside the mapping, which is held. The call moves pages; what
+                // stands in them stays, also for those who are reading them.
+                let done = unsafe {
+                    libc::madvise(memory.as_mut_ptr().add(at).cast(), HUGE, libc::MADV_COLLAPSE)
+                };
+                // A system without this call, or without huge pages: small ones serve.
+                if done != 0 && at < 4 * HUGE {
+                    return;
+                }
+                at += HUGE;
+            }
+        };
+        // Without the thread the pages stay small.
+        std::thread::Builder::new().name("ondine-pages".into()).spawn(move_all).ok()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Arena {
+    /// Nothing to do: this system chooses its pages by itself.
+    pub(crate) fn settle(self) -> Option<JoinHandle<()>> {
+        None
+    }
+}
+
+/// A piece of an [`Arena`] that is being filled.
+pub struct Blank {
+    memory: Arc<memmap2::MmapRaw>,
+    range: Range<usize>,
+}
+
+impl Blank {
+    /// The bytes to fill; zeros at first.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: the range lies inside the memory, which lives as long as `self`; no other `Blank`
+        // and no `Bytes` has a byte of it, and `self` is borrowed for as long as the slice.
+        unsafe {
+            let start = self.memory.as_mut_ptr().add(self.range.start);
+            std::slice::from_raw_parts_mut(start, self.range.len())
+        }
+    }
+
+    /// The bytes, from now on read only.
+    pub fn filled(self) -> Bytes {
+        Bytes { owner: Owner::Filled(self.memory), range: self.range }
+    }
+}
+
 impl Deref for Bytes {
     type Target = [u8];
 
@@ -111,6 +237,7 @@ impl std::fmt::Debug for Bytes {
         let kind = match self.owner {
             Owner::Mapped(_) => "mapped",
             Owner::Owned(_) => "owned",
+            Owner::Filled(_) => "filled",
             Owner::Static(_) => "static",
         };
         write!(f, "Bytes({kind}, {} bytes)", self.len())
@@ -135,6 +262,23 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_an_arena_are_apart_and_outlive_it() {
+        let mut arena = Arena::new(1000).unwrap();
+        let mut first = arena.take(100).unwrap();
+        let mut second = arena.take(30).unwrap();
+        first.as_mut_slice().fill(1);
+        second.as_mut_slice()[29] = 2;
+        let first = first.filled();
+        second.as_mut_slice()[0] = 3;
+        let second = second.filled();
+        assert!(arena.take(usize::MAX).is_none() && arena.take(8 << 20).is_none());
+        drop(arena);
+        assert_eq!(&*first, &[1; 100]);
+        assert_eq!((second[0], second[1], second[29]), (3, 0, 2));
+        assert_eq!(&*second.slice(28..30).unwrap(), &[0, 2]);
+    }
+
+    #[test]
     fn a_file_maps_and_a_directory_does_not() {
         let dir = std::env::temp_dir().join(format!("ondine-bytes-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
@@ -142,6 +286,8 @@ mod tests {
         File::create(&path).unwrap().write_all(b"hello").unwrap();
         let bytes = Bytes::map(&File::open(&path).unwrap()).unwrap();
         assert_eq!(&*bytes, b"hello");
+        bytes.wont_need();
+        assert_eq!(&*bytes, b"hello", "what was let go comes back");
         assert!(Bytes::map(&File::open(&dir).unwrap()).is_err());
         std::fs::remove_dir_all(&dir).unwrap();
     }

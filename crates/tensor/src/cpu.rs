@@ -7,16 +7,19 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use half::f16;
 
+use crate::bytes::Arena;
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile};
 use crate::kernel::attend::{self, Span};
 use crate::kernel::bf16_product::{self, PairPanel};
 use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
-use crate::kernel::{element, panel, rows};
+use crate::kernel::{element, interleaved, panel, rows};
+use crate::layout;
 use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Pool, Shares};
 use crate::rows::Rows;
@@ -30,8 +33,14 @@ const FEW: usize = 8;
 /// The same where float weights are in the call.
 const FEW_FOR_FLOATS: usize = 4;
 
-/// Weight rows between two looks at whether another thread needs help.
-const PIECE: usize = 32;
+/// Weight rows that go to a thread together: whole groups of interleaved ones on every set.
+const BLOCK: usize = 16;
+/// Such blocks between two looks at whether another thread needs help.
+const PIECE: usize = 2;
+
+/// Bytes that a thread interleaves before it lets their pages go: some pages, no large part of a
+/// file.
+const HANDFUL: usize = 1 << 20;
 
 /// Below this many floats a second thread costs more than it brings.
 const WORTH_SPLITTING: usize = 1 << 14;
@@ -44,6 +53,8 @@ pub struct Cpu {
     pool: Pool,
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
+    /// Who moves weights to better pages; see [`Cpu::settle`].
+    settling: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// One thread's buffers, kept so that a token costs no allocation.
@@ -105,6 +116,14 @@ impl Activations {
         }
     }
 
+    /// The tiles for a product with quantised weights.
+    fn tiles(&self, product: &Product<'_>) -> &[Tile] {
+        match product.factor() {
+            Factor::Bytes(scaling) => &self.form(scaling).tiles,
+            Factor::Floats(_) => &[],
+        }
+    }
+
     fn floats(&self, rounding: Rounding) -> &FloatForm {
         match rounding {
             Rounding::None => &self.floats,
@@ -130,7 +149,7 @@ impl Cpu {
         let pool = Pool::new(threads);
         let scratch = (0..pool.threads()).map(|_| Mutex::default()).collect();
         let pairs = bf16_product::is_available(isa);
-        Cpu { isa, pairs, pool, scratch, activations: Mutex::default() }
+        Cpu { isa, pairs, pool, scratch, activations: Mutex::default(), settling: Mutex::default() }
     }
 
     /// How many threads compute, the caller's among them.
@@ -148,6 +167,49 @@ impl Cpu {
         &self.pool
     }
 
+    /// The same weights with their rows interleaved, in a piece of `arena`, as the kernels here read
+    /// them fastest; the pages of a file that they came from are let go. `None` where the
+    /// type has no kernel for it, rows are not whole groups, or the arena is full.
+    pub fn interleave(&self, weights: &Matrix, arena: &mut Arena) -> Option<Matrix> {
+        let lanes = panel::lanes(self.isa);
+        let fits = weights.lanes() == 1 && weights.rows().is_multiple_of(lanes);
+        if !fits || !layout::interleaves(weights.dtype()) {
+            return None;
+        }
+        let mut blank = arena.take(weights.bytes().len())?;
+        let out = Parts::new(blank.as_mut_slice());
+        let group = lanes * weights.row_bytes();
+        let groups = Chunks::new(weights.rows() / lanes, HANDFUL.div_ceil(group.max(1)));
+        self.pool.run(&|_| {
+            while let Some(range) = groups.take() {
+                let bytes = range.start * group..range.end * group;
+                // SAFETY: `groups` gives each group to one thread, once.
+                let out = unsafe { out.part(bytes.clone()) };
+                let rows = weights.bytes().slice(bytes).expect("groups of the matrix");
+                layout::interleave(weights.dtype(), lanes, weights.row_bytes(), &rows, out);
+                rows.wont_need();
+            }
+        });
+        weights.bytes().wont_need();
+        Some(weights.interleaved(lanes, blank.filled()))
+    }
+
+    /// To be called when an arena is full: moves its memory to huge pages, in the background, a
+    /// little later. What is read from one end to the other for every token is read a quarter faster
+    /// from those, but fresh ones cost some systems several times what small ones do, so nobody
+    /// waits for them.
+    pub fn settle(&self, arena: Arena) {
+        lock(&self.settling).extend(arena.settle());
+    }
+
+    /// Waits until what [`Cpu::settle`] began is over: for those who measure.
+    pub fn settled(&self) {
+        for thread in lock(&self.settling).drain(..) {
+            // The thread returns nothing, and speed is all that it was about.
+            let _ = thread.join();
+        }
+    }
+
     /// Multiplies `x` (count, cols) with several matrices in one parallel region: each output
     /// becomes (count, rows of its matrix). `x` is quantised once for all of them.
     ///
@@ -157,6 +219,8 @@ impl Cpu {
         for (w, y) in products.iter() {
             assert_eq!(w.cols(), x.width(), "matmul: weights and activations differ in width");
             assert_eq!((y.count(), y.width()), (x.count(), w.rows()), "matmul: output shape");
+            let lanes = [1, panel::lanes(self.isa)];
+            assert!(lanes.contains(&w.lanes()), "matmul: rows interleaved for another machine");
         }
         if x.count() == 0 || x.width() == 0 {
             return;
@@ -176,13 +240,22 @@ impl Cpu {
 
     fn by_rows(&self, x: &Rows, products: &[Product<'_>], activations: &mut Activations) {
         let wanted = |factor| products.iter().any(|p| p.factor() == factor);
+        let (width, together) = (x.width(), rows::most_columns(self.isa));
         let Activations { by32, by256, floats, halves, bfloats, .. } = activations;
         for (form, scaling) in [(by32, Scaling::By32), (by256, Scaling::By256)] {
-            if !wanted(Factor::Bytes(scaling)) {
-                continue;
+            let bytes = products.iter().filter(|p| p.factor() == Factor::Bytes(scaling));
+            let (grouped, single): (Vec<_>, Vec<_>) = bytes.partition(|p| p.w.lanes() > 1);
+            if !single.is_empty() {
+                form.columns.pack(self.isa, scaling, x.as_slice(), width, together);
             }
-            let together = rows::most_columns(self.isa);
-            form.columns.pack(self.isa, scaling, x.as_slice(), x.width(), together);
+            if !grouped.is_empty() {
+                let tiles = x.as_slice().chunks(together * width);
+                form.tiles.resize_with(form.tiles.len().max(tiles.len()), Tile::default);
+                let row = &mut lock(&self.scratch[0]).row;
+                for (tile, x) in form.tiles.iter_mut().zip(tiles) {
+                    tile.pack(self.isa, scaling, x, width, row);
+                }
+            }
         }
         for (form, rounding) in
             [(floats, Rounding::None), (halves, Rounding::Half), (bfloats, Rounding::Bf16)]
@@ -193,7 +266,7 @@ impl Cpu {
             }
         }
         let activations = &*activations;
-        let total: usize = products.iter().map(|p| p.w.rows()).sum();
+        let total: usize = products.iter().map(Product::blocks).sum();
         let n = x.count();
         let shares = Shares::new(total, self.threads(), PIECE);
         self.pool.run(&|thread| {
@@ -203,8 +276,21 @@ impl Cpu {
                     let w = product.w;
                     let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
                     let out = &mut scratch.out;
-                    out.resize(rows.len() * n, 0.0);
                     let (isa, dtype, row_bytes) = (self.isa, w.dtype(), w.row_bytes());
+                    if w.lanes() > 1 {
+                        let tiles = activations.tiles(product);
+                        for (first, x) in (0..n).step_by(together).zip(tiles) {
+                            product.put_tile(
+                                isa,
+                                rows.clone(),
+                                first..n.min(first + together),
+                                x,
+                                out,
+                            );
+                        }
+                        continue;
+                    }
+                    out.resize(rows.len() * n, 0.0);
                     match product.factor() {
                         Factor::Bytes(scaling) => {
                             let x = &activations.form(scaling).columns;
@@ -314,6 +400,12 @@ impl Cpu {
                 }
                 let group =
                     |g: usize| rows.start + g * lanes..rows.end.min(rows.start + (g + 1) * lanes);
+                if w.lanes() > 1 {
+                    for (tile, x) in tiles.iter().zip(activations.tiles(product)) {
+                        product.put_tile(self.isa, rows.clone(), tile.clone(), x, out);
+                    }
+                    continue;
+                }
                 for (g, panel) in panels.iter_mut().enumerate().take(groups) {
                     let rows = group(g);
                     let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
@@ -689,6 +781,34 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
+    /// Multiplies interleaved rows with a tile's columns, and puts the results into their places;
+    /// `out` is scratch memory.
+    fn put_tile(
+        &self,
+        isa: Isa,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        x: &Tile,
+        out: &mut Vec<f32>,
+    ) {
+        let (w, lanes, count) = (self.w, self.w.lanes(), columns.len());
+        let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
+        out.resize(rows.len() * count, 0.0);
+        interleaved::times(isa, w.dtype(), bytes, w.row_bytes(), x, out);
+        for (out, first) in out.chunks_exact(lanes * count).zip(rows.step_by(lanes)) {
+            for (column, out) in columns.clone().zip(out.chunks_exact(lanes)) {
+                let at = column * self.width + first;
+                // SAFETY: each row of a product goes to one thread, once.
+                unsafe { self.y.part(at..at + lanes) }.copy_from_slice(out);
+            }
+        }
+    }
+
+    /// How many blocks of rows there are; the last may have fewer rows.
+    fn blocks(&self) -> usize {
+        self.w.rows().div_ceil(BLOCK)
+    }
+
     /// What activations become for these weights.
     fn factor(&self) -> Factor {
         crate::quant::with_format!(
@@ -699,7 +819,7 @@ impl Product<'_> {
     }
 }
 
-/// The parts of `range` (over all products' rows, one after another) by product.
+/// The rows of `range` (over all products' blocks of rows, one after another) by product.
 fn split<'a, 'p>(
     products: &'p [Product<'a>],
     range: Range<usize>,
@@ -707,9 +827,9 @@ fn split<'a, 'p>(
     let mut before = 0;
     products.iter().filter_map(move |p| {
         let first = before;
-        before += p.w.rows();
+        before += p.blocks();
         let (start, end) = (range.start.max(first), range.end.min(before));
-        (start < end).then(|| (p, start - first..end - first))
+        (start < end).then(|| (p, (start - first) * BLOCK..p.w.rows().min((end - first) * BLOCK)))
     })
 }
 

@@ -5,6 +5,7 @@
 //! | `activation` | activations as bytes with scales, by row and in packed tiles |
 //! | `columns` | a few columns of such bytes, laid out for `rows` |
 //! | `rows` | quantised weights times a few columns of quantised activations |
+//! | `interleaved` | the same where the rows are interleaved |
 //! | `panel` | the same for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
 //! | `bf16_product` | bf16 weights where the machine multiplies pairs of them |
@@ -19,5 +20,6 @@ pub(crate) mod bf16_product;
 pub(crate) mod columns;
 pub(crate) mod element;
 pub(crate) mod float_product;
+pub(crate) mod interleaved;
 pub(crate) mod panel;
 pub(crate) mod rows;

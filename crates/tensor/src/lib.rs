@@ -11,6 +11,7 @@
 //! | [`dtype`] | every ggml tensor type, by name and size |
 //! | [`quant`] | one file a block format: layout, unpack, and the definition it is judged by |
 //! | [`matrix`], [`rows`] | weights and activations |
+//! | `layout` | how the rows of a matrix lie: as in the file, or interleaved |
 //! | [`isa`], `simd` | the instruction sets, one file each, behind one vocabulary |
 //! | [`pool`] | the threads |
 //! | [`cpu`], `kernel` | the fused operations a language model is made of |
@@ -25,6 +26,7 @@ pub mod cpu;
 pub mod dtype;
 pub mod isa;
 mod kernel;
+mod layout;
 pub mod matrix;
 pub mod pool;
 pub mod probe;
@@ -32,7 +34,7 @@ pub mod quant;
 pub mod rows;
 mod simd;
 
-pub use bytes::Bytes;
+pub use bytes::{Arena, Bytes};
 pub use cpu::{Cpu, KvPages, KvPagesMut, Rope, RopeStyle, argmax, softmax};
 pub use dtype::DType;
 pub use isa::Isa;

@@ -2,18 +2,23 @@
 //!
 //! A [`Matrix`] that exists is sound: its type can be computed with, its rows are whole blocks and
 //! its bytes are exactly as many as the shape asks for. Kernels rely on that and check no more.
+//! Its rows lie as in the file, or interleaved (see `layout`); which, only kernels ask.
+
+use std::ops::Range;
 
 use crate::bytes::Bytes;
 use crate::dtype::DType;
-use crate::quant;
+use crate::{layout, quant};
 
-/// `rows × cols` weights; a row is contiguous (ggml writes the dimensions as `[cols, rows]`).
+/// `rows × cols` weights (ggml writes the dimensions as `[cols, rows]`).
 #[derive(Clone, Debug)]
 pub struct Matrix {
     dtype: DType,
     rows: usize,
     cols: usize,
     row_bytes: usize,
+    /// Rows of a group where they are interleaved; 1 where a row is contiguous.
+    lanes: usize,
     data: Bytes,
 }
 
@@ -66,7 +71,7 @@ impl Matrix {
         if wanted != data.len() as u128 {
             return Err(MatrixError::Size { dtype, rows, cols, wanted, found: data.len() });
         }
-        Ok(Matrix { dtype, rows, cols, row_bytes, data })
+        Ok(Matrix { dtype, rows, cols, row_bytes, lanes: 1, data })
     }
 
     /// Packs floats as 32-bit weights.
@@ -103,12 +108,26 @@ impl Matrix {
         &self.data
     }
 
-    /// The stored bytes of row `i`.
-    ///
-    /// # Panics
-    /// Where there is no such row.
-    pub fn row(&self, i: usize) -> &[u8] {
-        &self.data.as_slice()[i * self.row_bytes..(i + 1) * self.row_bytes]
+    /// How many rows are interleaved with each other; 1 where each lies by itself.
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// The same weights over bytes in which groups of `lanes` rows are interleaved.
+    pub(crate) fn interleaved(&self, lanes: usize, data: Bytes) -> Matrix {
+        assert_eq!(data.len(), self.data.len(), "the same bytes in another order");
+        assert!(self.rows.is_multiple_of(lanes), "whole groups");
+        Matrix { lanes, data, ..self.clone() }
+    }
+
+    /// Rows `range` as a matrix of their own, without a copy; `None` where they begin or end
+    /// inside a group, or are not there.
+    pub fn part(&self, range: Range<usize>) -> Option<Matrix> {
+        let whole = range.start.is_multiple_of(self.lanes) && range.end.is_multiple_of(self.lanes);
+        let bytes =
+            range.start.checked_mul(self.row_bytes)?..range.end.checked_mul(self.row_bytes)?;
+        let data = self.data.slice(bytes).filter(|_| whole)?;
+        Some(Matrix { rows: range.len(), data, ..self.clone() })
     }
 
     /// Writes row `i` as floats.
@@ -116,14 +135,25 @@ impl Matrix {
     /// # Panics
     /// Where there is no such row or `out` is not `cols` wide.
     pub fn decode_row(&self, i: usize, out: &mut [f32]) {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
         assert_eq!(out.len(), self.cols, "a row is {} wide", self.cols);
-        quant::decode(self.dtype, self.row(i), out);
+        if self.lanes == 1 {
+            let row = &self.data.as_slice()[i * self.row_bytes..(i + 1) * self.row_bytes];
+            return quant::decode(self.dtype, row, out);
+        }
+        let group = self.lanes * self.row_bytes;
+        let group = &self.data.as_slice()[i / self.lanes * group..][..group];
+        let mut row = vec![0; self.row_bytes];
+        layout::row_of_group(self.dtype, self.lanes, group, i % self.lanes, &mut row);
+        quant::decode(self.dtype, &row, out);
     }
 
     /// All weights as floats, row by row.
     pub fn decode(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.rows * self.cols];
-        quant::decode(self.dtype, &self.data, &mut out);
+        for (i, row) in out.chunks_exact_mut(self.cols.max(1)).enumerate() {
+            self.decode_row(i, row);
+        }
         out
     }
 }

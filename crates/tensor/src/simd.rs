@@ -17,6 +17,11 @@
 //! | `load_half load_bf16 store_half` | LANES 16-bit floats |
 //! | `isplat to_f32` | integers |
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
+//! | `Small`, `low_nibbles high_nibbles six` | a line of weights in 0..=63, out of stored lines: nibbles, or a nibble and two bits at `J` |
+//! | `dot4_small` | its product with 4 activations |
+//! | `biased` | a line of stored signed bytes, with `BIAS` added |
+//! | `prefetch` | asks for memory that will be read soon, wherever it is |
+//! | `halves unsigned signed` | LANES floats out of stored halves or bytes |
 //! | `lines` | strips of LANES rows of unpacked weights, turned into panel lines (without the bias on `scalar`, `avx2`, `neon`: theirs is zero) |
 //! | `GROUPS` | groups of 32 weights that a step of the row kernels takes |
 //! | `weights q4_0 q5_0 q8_0` | a step of 32 GROUPS weights made ready: from signed bytes, or from stored blocks with their scales |

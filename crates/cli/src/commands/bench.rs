@@ -49,8 +49,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         repeat: arguments.count_or("repeat", 3),
     };
     let begun = Instant::now();
-    let model = model::model(arguments.path_needed("model")?)?;
     let cpu = Cpu::new(arguments.threads(), arguments.isa());
+    let model = model::model(arguments, &cpu)?;
     let load_s = begun.elapsed().as_secs_f64();
     let needed = plan.depth + plan.prompt.max(plan.decode + 1);
     let context = model.shape().context;
@@ -64,10 +64,12 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let progress = Progress::new("samples", 2 * plan.repeat as u64);
     let watch = Watch::new();
     let mut bench = Bench::new(&*model, &cpu);
-    // One pass that is not counted touches every page of the file and starts the threads. It is
+    // One pass that is not counted touches every page of the file and starts the threads, and what
+    // improves the weights' pages in the background comes to its end. It is
     // as large as any that follows, so the peak of memory is known after it, and the probes,
     // which need memory of their own, do not spoil that figure.
     bench.pass(&plan)?;
+    cpu.settled();
     let peak_rss_mib = peak_rss_mib();
     let probes = Probes { cpu: &cpu, read: ReadProbe::new(READ_BYTES) };
     let (mut prompts, mut decodes) = (Vec::new(), Vec::new());

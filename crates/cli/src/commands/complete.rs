@@ -15,7 +15,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let suffix = arguments.text("suffix").unwrap_or_default();
     let path = arguments.path_needed("model")?;
     let begun = Instant::now();
-    let engine = model::open(path)?.engine(model::engine_options(arguments))?;
+    let opened = model::open(path)?;
+    let engine = opened.engine(opened.options(arguments))?;
     let load_s = begun.elapsed().as_secs_f64();
     let prompt = engine
         .fim_prompt(&prefix, &suffix)

@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         overlong,
     };
     let opened = model::open(arguments.path_needed("model")?)?;
-    let embedder = opened.embedder(model::engine_options(arguments))?;
+    let embedder = opened.embedder(opened.options(arguments))?;
     let mut answer = Answer::new();
     // Where vectors run over the screen, they are progress enough.
     let progress =

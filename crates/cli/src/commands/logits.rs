@@ -11,8 +11,8 @@ use crate::{model, progress};
 
 /// Prints the last position's logits, or writes those of every position to a file.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
-    let model = model::model(arguments.path_needed("model")?)?;
     let cpu = Cpu::new(arguments.threads(), arguments.isa());
+    let model = model::model(arguments, &cpu)?;
     let tokens = arguments.tokens("tokens");
     // The timeline ends with the text, as a session of just that context would.
     let mut cache = Cache::with_horizon(model.shape().cache(), tokens.len());

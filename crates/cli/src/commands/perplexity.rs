@@ -21,7 +21,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         }
     };
     let path = arguments.path_needed("model")?;
-    let engine = model::open(path)?.engine(model::engine_options(arguments))?;
+    let opened = model::open(path)?;
+    let engine = opened.engine(opened.options(arguments))?;
     let window = arguments.count_or("ctx", 512);
     let context = engine.shape().context;
     if window > context {

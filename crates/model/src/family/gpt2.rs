@@ -17,8 +17,7 @@ fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
     if heads != kv_heads || heads * head_dim != width {
         return Err(w.unsupported("heads that are not all alike and as wide as the stream"));
     }
-    let [query, key, value] =
-        w.biased(&format!("{block}.attn_qkv"), 3 * width, width)?.split([width; 3]);
+    let [query, key, value] = w.fused(&format!("{block}.attn_qkv"), [width; 3], width)?;
     let output = w.biased(&format!("{block}.attn_output"), width, width)?;
     let (head_norms, sight) = (None, Sight::unturned(head_dim));
     Ok(Attention { heads, kv_heads, query, key, value, output, head_norms, sight })
@@ -72,11 +71,11 @@ struct Gpt2 {
 }
 
 pub(crate) fn load(w: Weights<'_>) -> Result<Box<dyn Model>, ModelError> {
-    let Shape { layers, width, vocab, context, .. } = w.shape;
+    let Shape { layers, width, context, .. } = w.shape;
     w.without_experts()?;
     w.without_window()?;
     w.without_scales()?;
-    let embedding = w.matrix("token_embd.weight", vocab, width)?;
+    let embedding = w.embedding()?;
     let positions = w.matrix("position_embd.weight", context, width)?;
     let blocks = (0..layers).map(|layer| Block::new(&w, layer)).collect::<Result<_, _>>()?;
     let head = Head::plain(w.layer_norm("output_norm", width)?, w.head()?);

@@ -17,8 +17,7 @@ const ROPE: RopeStyle = RopeStyle::Halves;
 fn attention(w: &Weights<'_>, block: &str, sight: &Sight) -> Result<Attention, ModelError> {
     let Shape { width, heads, kv_heads, head_dim, .. } = w.shape;
     let rows = [heads * head_dim, kv_heads * head_dim, kv_heads * head_dim];
-    let fused = w.linear(&format!("{block}.attn_qkv"), rows.iter().sum(), width)?;
-    let [query, key, value] = fused.split(rows);
+    let [query, key, value] = w.fused(&format!("{block}.attn_qkv"), rows, width)?;
     Ok(Attention {
         heads,
         kv_heads,
@@ -34,7 +33,7 @@ fn attention(w: &Weights<'_>, block: &str, sight: &Sight) -> Result<Attention, M
 fn mlp(w: &Weights<'_>, block: &str) -> Result<Mlp, ModelError> {
     let Shape { width, ff, .. } = w.shape;
     w.without_experts()?;
-    let [gate, up] = w.linear(&format!("{block}.ffn_up"), 2 * ff, width)?.split([ff, ff]);
+    let [gate, up] = w.fused(&format!("{block}.ffn_up"), [ff, ff], width)?;
     let down = w.linear(&format!("{block}.ffn_down"), width, ff)?;
     Ok(Mlp::Gated(Gated { opening: Opening::Silu, gate, up, down }))
 }

@@ -151,7 +151,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Reads a model of this design.
     pub(crate) fn load(w: Weights<'_>, design: &Design) -> Result<Box<dyn Model>, ModelError> {
-        let Shape { layers, width, vocab, head_dim, .. } = w.shape;
+        let Shape { layers, width, head_dim, .. } = w.shape;
         let (none, usual) = (1.0, usual_scale(head_dim));
         let scales = match design.scales {
             Some(scales) => scales,
@@ -168,7 +168,7 @@ impl Decoder {
                 &Windowed::Period(1)
             }
         };
-        let embedding = w.matrix("token_embd.weight", vocab, width)?;
+        let embedding = w.embedding()?;
         let far = Arc::new(Rotation::read(&w, design.rope)?);
         let near = match design.local_base {
             Some(base) => Arc::new(Rotation::plain(&w, design.rope, base)),

@@ -30,24 +30,4 @@ impl Linear {
             }
         }
     }
-
-    /// Cuts a fused matrix into parts of so many rows: queries, keys and values of one matrix.
-    ///
-    /// # Panics
-    /// Where the parts are not the whole.
-    pub(crate) fn split<const N: usize>(&self, rows: [usize; N]) -> [Linear; N] {
-        assert_eq!(rows.iter().sum::<usize>(), self.weight.rows(), "parts that are the whole");
-        let (dtype, cols, bytes) = (self.weight.dtype(), self.weight.cols(), self.weight.bytes());
-        let row_bytes = self.weight.row_bytes();
-        let mut first = 0;
-        rows.map(|rows| {
-            let part = first..first + rows;
-            first = part.end;
-            let bytes = bytes
-                .slice(part.start * row_bytes..part.end * row_bytes)
-                .expect("inside the whole");
-            let weight = Matrix::new(dtype, rows, cols, bytes).expect("whole rows of whole blocks");
-            Linear { weight, bias: self.bias.as_ref().map(|bias| bias[part].to_vec()) }
-        })
-    }
 }

@@ -341,6 +341,22 @@ impl Tiny {
     pub fn file(&self) -> ModelFile {
         read(self.bytes())
     }
+
+    /// The file with its matrices stored as `dtype`, where their rows are whole blocks.
+    pub fn quantised(&self, dtype: DType) -> ModelFile {
+        let tensors = self.tensors();
+        let kind = |dims: &[usize]| {
+            if dims.len() > 1 && dtype.row_bytes(dims[0]).is_some() { dtype } else { DType::F32 }
+        };
+        let layouts = (tensors.iter())
+            .map(|(name, dims, _)| TensorLayout::new(name, dims.clone(), kind(dims)).unwrap())
+            .collect();
+        let mut writer = GgufWriter::new(Vec::new(), &self.metadata(), layouts).unwrap();
+        for (_, dims, data) in &tensors {
+            writer.tensor(&ondine_tensor::quantize(kind(dims), data, dims[0]).unwrap()).unwrap();
+        }
+        read(writer.finish().unwrap())
+    }
 }
 
 pub fn write(metadata: &Metadata, tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {

@@ -102,7 +102,7 @@ fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
     let offset = |row: usize, block: usize| match w.dtype() {
         DType::Q4_1 | DType::Q5_1 => {
             let at = block * w.dtype().block_bytes();
-            f64::from(crate::quant::half_at(w.row(row), at + 2))
+            f64::from(crate::quant::half_at(&w.bytes()[row * w.row_bytes()..], at + 2))
         }
         _ => 0.0,
     };
@@ -149,6 +149,95 @@ fn products_of_every_type_on_every_set() {
             }
         }
     }
+}
+
+/// The same weights, interleaved for this machine, in memory of their own.
+fn interleave(cpu: &Cpu, w: &Matrix) -> Matrix {
+    let mut arena = Arena::new(w.bytes().len()).unwrap();
+    cpu.interleave(w, &mut arena).expect("a type and a number of rows that interleave")
+}
+
+#[test]
+fn interleaved_rows_are_the_same_weights() {
+    let mut random = Random(7);
+    for dtype in COMPUTING.into_iter().filter(|d| layout::interleaves(*d)) {
+        for isa in Isa::available() {
+            let cols = dtype.block() * (1 + random.below(3));
+            let cpu = Cpu::new(3, isa);
+            let rows = 16 * (1 + random.below(5));
+            let w = weights(&mut random, dtype, rows, cols);
+            let groups = interleave(&cpu, &w);
+            assert_eq!(groups.decode(), w.decode(), "{dtype} {isa}");
+            for count in [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 25] {
+                let what = || format!("{dtype} {}x{cols} by {count}, {isa}", w.rows());
+                let x = random.rows(count, cols);
+                let mut y = Rows::new(count, w.rows());
+                cpu.matmul(&x, &mut [(&groups, &mut y)]);
+                close(y.as_slice(), &slow_matmul(&w, &x), what);
+                // Many columns go by panels, and a panel is the same whatever it was made from.
+                if count > FEW {
+                    let mut plain = Rows::new(count, w.rows());
+                    cpu.matmul(&x, &mut [(&w, &mut plain)]);
+                    assert_eq!(y, plain, "{}", what());
+                }
+                // A column is the same alone, among a few and in a panel.
+                let mut alone = Rows::new(1, w.rows());
+                let last = Rows::from_vec(x.row(count - 1).to_vec(), cols);
+                cpu.matmul(&last, &mut [(&groups, &mut alone)]);
+                assert_eq!(alone.row(0), y.row(count - 1), "{}", what());
+            }
+        }
+    }
+}
+
+#[test]
+fn interleaved_and_other_rows_share_a_call() {
+    let mut random = Random(8);
+    let x = random.rows(3, 512);
+    let types = [DType::Q4K, DType::Q4K, DType::Q6K, DType::Q8_0, DType::Q5K, DType::F32];
+    let rows = [32, 7, 16, 48, 33, 5];
+    for isa in Isa::available() {
+        let cpu = Cpu::new(2, isa);
+        let plain: Vec<Matrix> =
+            types.into_iter().zip(rows).map(|(d, n)| weights(&mut random, d, n, 512)).collect();
+        let mixed: Vec<Matrix> = (plain.iter())
+            .map(|w| if w.rows() % 16 == 0 { interleave(&cpu, w) } else { w.clone() })
+            .collect();
+        let mut ys: Vec<Rows> = rows.map(|n| Rows::new(3, n)).into();
+        let mut products: Vec<_> = mixed.iter().zip(ys.iter_mut()).collect();
+        cpu.matmul(&x, &mut products);
+        for (w, y) in plain.iter().zip(&ys) {
+            close(y.as_slice(), &slow_matmul(w, &x), || format!("{} {isa}", w.dtype()));
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_no_groups_stay_as_they_lie() {
+    let mut random = Random(9);
+    for isa in Isa::available() {
+        let cpu = Cpu::new(1, isa);
+        let mut arena = Arena::new(1 << 16).unwrap();
+        for (dtype, rows) in [(DType::Q4_0, 17), (DType::F16, 16), (DType::Q2K, 16)] {
+            let w = weights(&mut random, dtype, rows, 256);
+            assert!(cpu.interleave(&w, &mut arena).is_none(), "{dtype}");
+        }
+        let large = weights(&mut random, DType::Q8_0, 16 * 2000, 256);
+        assert!(cpu.interleave(&large, &mut arena).is_none(), "the arena is full");
+        let small = weights(&mut random, DType::Q8_0, 32, 256);
+        let groups = cpu.interleave(&small, &mut arena).unwrap();
+        assert!(cpu.interleave(&groups, &mut arena).is_none(), "it is already");
+        assert_eq!(groups.part(16..32).unwrap().decode(), small.part(16..32).unwrap().decode());
+        assert!(groups.part(1..16).is_none() && groups.part(16..48).is_none());
+    }
+}
+
+#[test]
+#[should_panic(expected = "another machine")]
+fn rows_interleaved_otherwise_are_refused() {
+    let w =
+        weights(&mut Random(1), DType::Q4_0, 32, 32).interleaved(2, Bytes::from_vec(vec![0; 576]));
+    Cpu::new(1, Isa::Scalar).matmul(&Rows::new(1, 32), &mut [(&w, &mut Rows::new(1, 32))]);
 }
 
 #[test]

@@ -155,6 +155,10 @@ pub(crate) struct Tile {
     pub(crate) start16: Vec<i32>,
     /// (width / 32, count): the same of each 32.
     pub(crate) start32: Vec<i32>,
+    /// (width / 32, count): the sum of each 32 integers times -8, the zero point of Q4_0.
+    start32_by_8: Vec<i32>,
+    /// (width / 16, count): that of each 16 times -32, the zero point of Q6_K.
+    start16_by_32: Vec<i32>,
     /// (width / 16, count): scale times the sum of the integers of each 16.
     pub(crate) sums16: Vec<f32>,
     /// (width / 32, count): the same of each 32.
@@ -162,6 +166,30 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
+    /// Four bytes of each of `N` columns, for each four rows of weights.
+    #[inline(always)]
+    pub(crate) fn quads<const N: usize>(&self) -> &[[[i8; 4]; N]] {
+        self.q.as_chunks::<4>().0.as_chunks::<N>().0
+    }
+
+    /// The scales of `N` columns, for each 32.
+    #[inline(always)]
+    pub(crate) fn scales<const N: usize>(&self) -> &[[f32; N]] {
+        self.scale.as_chunks::<N>().0
+    }
+
+    /// What sums of Q4_0 begin with, for each 32.
+    #[inline(always)]
+    pub(crate) fn starts_8<const N: usize>(&self) -> &[[i32; N]] {
+        self.start32_by_8.as_chunks::<N>().0
+    }
+
+    /// What sums of Q6_K begin with, for each 16.
+    #[inline(always)]
+    pub(crate) fn starts_32<const N: usize>(&self) -> &[[i32; N]] {
+        self.start16_by_32.as_chunks::<N>().0
+    }
+
     /// Quantises rows `x` (each `width` wide) and packs them.
     pub(crate) fn pack(
         &mut self,
@@ -177,6 +205,8 @@ impl Tile {
         self.scale.resize(width / 32 * count, 0.0);
         self.start16.resize(width / 16 * count, 0);
         self.start32.resize(width / 32 * count, 0);
+        self.start16_by_32.resize(width / 16 * count, 0);
+        self.start32_by_8.resize(width / 32 * count, 0);
         self.sums16.resize(width / 16 * count, 0.0);
         self.sums32.resize(width / 32 * count, 0.0);
         row.reset(1, width);
@@ -202,6 +232,9 @@ impl Tile {
                 self.start16[2 * k * count + j] = -bias * low;
                 self.start16[(2 * k + 1) * count + j] = -bias * (sum - low);
                 self.start32[k * count + j] = -bias * sum;
+                self.start16_by_32[2 * k * count + j] = -32 * low;
+                self.start16_by_32[(2 * k + 1) * count + j] = -32 * (sum - low);
+                self.start32_by_8[k * count + j] = -8 * sum;
             }
         }
     }

@@ -14,6 +14,8 @@ pub(crate) const BIAS: i32 = 0;
 pub(crate) type F32 = __m256;
 pub(crate) type I32 = __m256i;
 pub(crate) type Weights = Line;
+/// Weights of 0..=63: an unsigned left factor as they are.
+pub(crate) type Small = __m256i;
 pub(crate) type Sums = __m256i;
 pub(crate) type Factors = __m256;
 pub(crate) type Acc = __m256;
@@ -170,6 +172,74 @@ pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
 pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     let x = _mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
     _mm256_add_epi32(sums, products(w.size, _mm256_sign_epi8(x, w.signed)))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
+    let x = _mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
+    _mm256_add_epi32(sums, products(w, x))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
+    line(bytemuck::cast_ref(x))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    _mm256_and_si256(bytes(bytemuck::cast_ref(x)), _mm256_set1_epi8(15))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn high_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    let x = _mm256_srli_epi16::<4>(bytes(bytemuck::cast_ref(x)));
+    _mm256_and_si256(x, _mm256_set1_epi8(15))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn six<const J: usize>(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES]) -> Small {
+    let high = bytes(bytemuck::cast_ref(high));
+    let high = match J {
+        0 => _mm256_slli_epi16::<4>(high),
+        1 => _mm256_slli_epi16::<2>(high),
+        2 => high,
+        _ => _mm256_srli_epi16::<2>(high),
+    };
+    let low = if J < 2 { low_nibbles(low) } else { high_nibbles(low) };
+    _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(48)))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) -> Small {
+    match j {
+        0 => six::<0>(low, high),
+        1 => six::<1>(low, high),
+        2 => six::<2>(low, high),
+        _ => six::<3>(low, high),
+    }
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn prefetch(at: *const u8) {
+    _mm_prefetch::<_MM_HINT_T0>(at.cast());
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn halves(x: &[u8; 2 * LANES]) -> F32 {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(x.as_ptr().cast()) })
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn unsigned(x: &[u8; LANES]) -> F32 {
+    // SAFETY: the array is 8 readable bytes and the load asks for no alignment.
+    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(unsafe { _mm_loadl_epi64(x.as_ptr().cast()) }))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn signed(x: &[u8; LANES]) -> F32 {
+    // SAFETY: the array is 8 readable bytes and the load asks for no alignment.
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(x.as_ptr().cast()) }))
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -19,6 +19,7 @@ pub(crate) const BIAS: i32 = 128;
 pub(crate) type F32 = __m512;
 pub(crate) type I32 = __m512i;
 pub(crate) type Line = __m512i;
+pub(crate) type Small = __m512i;
 pub(crate) type Sums = __m512i;
 pub(crate) type Factors = __m512;
 pub(crate) type Acc = __m512;
@@ -181,6 +182,74 @@ pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
 pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     let x = _mm512_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
     _mm512_dpbusd_epi32(sums, w, x)
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
+    dot4(sums, w, x)
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
+    _mm512_xor_si512(line(bytemuck::cast_ref(x)), _mm512_set1_epi8(BIAS as i8))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    _mm512_and_si512(line(bytemuck::cast_ref(x)), _mm512_set1_epi8(15))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn high_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    let x = _mm512_srli_epi16::<4>(line(bytemuck::cast_ref(x)));
+    _mm512_and_si512(x, _mm512_set1_epi8(15))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn six<const J: usize>(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES]) -> Small {
+    let high = line(bytemuck::cast_ref(high));
+    let high = match J {
+        0 => _mm512_slli_epi16::<4>(high),
+        1 => _mm512_slli_epi16::<2>(high),
+        2 => high,
+        _ => _mm512_srli_epi16::<2>(high),
+    };
+    let low = if J < 2 { low_nibbles(low) } else { high_nibbles(low) };
+    // low | high & 48, in one instruction.
+    _mm512_ternarylogic_epi32::<0xf8>(low, high, _mm512_set1_epi8(48))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) -> Small {
+    let count = |by: usize| _mm512_set1_epi16(by as i16);
+    let low = _mm512_srlv_epi16(line(bytemuck::cast_ref(low)), count(j / 2 * 4));
+    let high = _mm512_srlv_epi16(line(bytemuck::cast_ref(high)), count(2 * j));
+    let high = _mm512_and_si512(_mm512_slli_epi16::<4>(high), _mm512_set1_epi8(48));
+    // low & 15 | high, in one instruction.
+    _mm512_ternarylogic_epi32::<0xf8>(high, low, _mm512_set1_epi8(15))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn prefetch(at: *const u8) {
+    _mm_prefetch::<_MM_HINT_T0>(at.cast());
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn halves(x: &[u8; 2 * LANES]) -> F32 {
+    // SAFETY: the array is 32 readable bytes and the load asks for no alignment.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(x.as_ptr().cast()) })
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn unsigned(x: &[u8; LANES]) -> F32 {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(x.as_ptr().cast()) }))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn signed(x: &[u8; LANES]) -> F32 {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(unsafe { _mm_loadu_si128(x.as_ptr().cast()) }))
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]

@@ -20,6 +20,7 @@ pub(crate) const BIAS: i32 = 0;
 pub(crate) type F32 = float32x4_t;
 pub(crate) type I32 = int32x4_t;
 pub(crate) type Line = int8x16_t;
+pub(crate) type Small = int8x16_t;
 pub(crate) type Acc = float32x4_t;
 
 pub(crate) const GROUPS: usize = 1;
@@ -182,6 +183,82 @@ pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
 pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     let x = vdupq_n_s32(i32::from_le_bytes(x.map(|b| b as u8)));
     sdot(sums, w, vreinterpretq_s8_s32(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
+    dot4(sums, w, x)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
+    line(bytemuck::cast_ref(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn raw(x: &[u8; 4 * LANES]) -> uint8x16_t {
+    // SAFETY: the array is 16 readable bytes and the load asks for no alignment.
+    unsafe { vld1q_u8(x.as_ptr()) }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    vreinterpretq_s8_u8(vandq_u8(raw(x), vdupq_n_u8(15)))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn high_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    vreinterpretq_s8_u8(vshrq_n_u8::<4>(raw(x)))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn six<const J: usize>(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES]) -> Small {
+    let high = match J {
+        0 => vshlq_n_u8::<4>(raw(high)),
+        1 => vshlq_n_u8::<2>(raw(high)),
+        2 => raw(high),
+        _ => vshrq_n_u8::<2>(raw(high)),
+    };
+    let low = if J < 2 { low_nibbles(low) } else { high_nibbles(low) };
+    vorrq_s8(low, vreinterpretq_s8_u8(vandq_u8(high, vdupq_n_u8(48))))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) -> Small {
+    match j {
+        0 => six::<0>(low, high),
+        1 => six::<1>(low, high),
+        2 => six::<2>(low, high),
+        _ => six::<3>(low, high),
+    }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn prefetch(at: *const u8) {
+    // SAFETY: a prefetch reads nothing and cannot fail, wherever it points.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at,
+            options(nostack, readonly, preserves_flags));
+    }
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn halves(x: &[u8; 2 * LANES]) -> F32 {
+    // SAFETY: the array is 8 readable bytes and the load of bytes asks for no alignment.
+    let x = unsafe { vld1_u8(x.as_ptr()) };
+    vcvt_f32_f16(vreinterpret_f16_u8(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn unsigned(x: &[u8; LANES]) -> F32 {
+    let x = vreinterpret_u8_u32(vdup_n_u32(u32::from_le_bytes(*x)));
+    vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(x))))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn signed(x: &[u8; LANES]) -> F32 {
+    let x = vreinterpret_s8_u32(vdup_n_u32(u32::from_le_bytes(*x)));
+    vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(x))))
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]

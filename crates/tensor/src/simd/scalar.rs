@@ -14,6 +14,7 @@ pub(crate) struct F32([f32; LANES]);
 pub(crate) struct I32([i32; LANES]);
 #[derive(Clone, Copy)]
 pub(crate) struct Line([i8; 4 * LANES]);
+pub(crate) type Small = Line;
 #[derive(Clone, Copy)]
 pub(crate) struct Weights([i8; 32]);
 #[derive(Clone, Copy)]
@@ -97,6 +98,41 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
         let products = (0..4).map(|j| i32::from(w.0[4 * i + j]) * i32::from(x[j]));
         sums.0[i] + products.sum::<i32>()
     }))
+}
+
+pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
+    dot4(sums, w, x)
+}
+pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
+    Line(x.map(|x| x as i8))
+}
+pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    Line(x.map(|x| (x & 15) as i8))
+}
+pub(crate) fn high_nibbles(x: &[u8; 4 * LANES]) -> Small {
+    Line(x.map(|x| (x >> 4) as i8))
+}
+pub(crate) fn six<const J: usize>(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES]) -> Small {
+    let of = |i: usize| low[i] >> (J / 2 * 4) & 15 | (high[i] >> (2 * J) & 3) << 4;
+    Line(std::array::from_fn(|i| of(i) as i8))
+}
+pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) -> Small {
+    match j {
+        0 => six::<0>(low, high),
+        1 => six::<1>(low, high),
+        2 => six::<2>(low, high),
+        _ => six::<3>(low, high),
+    }
+}
+pub(crate) fn prefetch(_: *const u8) {}
+pub(crate) fn halves(x: &[u8; 2 * LANES]) -> F32 {
+    F32(std::array::from_fn(|i| half_at(x, 2 * i)))
+}
+pub(crate) fn unsigned(x: &[u8; LANES]) -> F32 {
+    F32(x.map(f32::from))
+}
+pub(crate) fn signed(x: &[u8; LANES]) -> F32 {
+    F32(x.map(|x| f32::from(x as i8)))
 }
 
 pub(crate) fn weights(q: &[i8; 32 * GROUPS]) -> Weights {

@@ -47,7 +47,7 @@ impl Talker {
         let grammar = sampling::grammar(arguments)?;
         let begun = Instant::now();
         let opened = model::open(path)?;
-        let engine = opened.engine(model::engine_options(arguments))?;
+        let engine = opened.engine(opened.options(arguments))?;
         let load_s = begun.elapsed().as_secs_f64();
         let has_template = opened.file.metadata.get("tokenizer.chat_template").is_some();
         let manner = if arguments.on("raw") {

@@ -1,0 +1,262 @@
+//! Interleaved weights (`layout`) times any number of columns.
+//!
+//! A vector holds four weights of each of LANES rows; a column's four activations meet it as one
+//! broadcast operand. Nothing is shuffled and nothing is summed across lanes, which is what rows as
+//! they lie cost (`rows`): a product is little more than its multiplications, and a thread reads
+//! one stream. Taking nibbles out of a line costs a tenth of what multiplying it with a tile does, so
+//! that no panels are made here. The arithmetic is that of `panel::outer`, operation by operation:
+//! the two give the same bits.
+
+use crate::dtype::DType;
+use crate::isa::Isa;
+use crate::kernel::activation::Tile;
+use crate::simd::{on, vectors};
+
+/// How far ahead of the multiplications memory is asked for, in bytes.
+const AHEAD: usize = 8 << 10;
+
+/// Multiplies whole groups of rows with a tile's columns: `out` is (groups, columns, LANES).
+pub(crate) fn times(
+    isa: Isa,
+    dtype: DType,
+    weights: &[u8],
+    row_bytes: usize,
+    x: &Tile,
+    out: &mut [f32],
+) {
+    macro_rules! by_count {
+        ($($n:literal)*) => {
+            match x.count {
+                $($n => match dtype {
+                    DType::Q4_0 => on!(isa, times_q4_0::<$n>(weights, row_bytes, x, out)),
+                    DType::Q8_0 => on!(isa, times_q8_0::<$n>(weights, row_bytes, x, out)),
+                    DType::Q4K => on!(isa, times_q4_k::<$n>(weights, row_bytes, x, out)),
+                    DType::Q6K => on!(isa, times_q6_k::<$n>(weights, row_bytes, x, out)),
+                    _ => unreachable!("{dtype} does not interleave"),
+                },)*
+                n => unreachable!("a tile of {n} columns"),
+            }
+        };
+    }
+    by_count!(1 2 3 4 5 6 7 8 12);
+}
+
+vectors! {
+    /// Asks for what comes [`AHEAD`] bytes behind a line, a line for a line: the prefetcher of the
+    /// machine alone does not run far enough ahead of kernels that are this quick, and all at once
+    /// would be more requests than it takes.
+    #[inline]
+    fn ahead(line: &[u8; 4 * v::LANES]) {
+        v::prefetch(line.as_ptr().wrapping_add(AHEAD));
+    }
+
+    /// Adds a group's products, scaled, to the sums of all columns.
+    #[inline]
+    fn add<const N: usize>(
+        acc: &mut [v::F32; N],
+        sums: [v::I32; N],
+        scale: v::F32,
+        x_scale: &[f32; N],
+    ) {
+        for j in 0..N {
+            let both = v::mul(scale, v::splat(x_scale[j]));
+            acc[j] = v::mul_add(v::to_f32(sums[j]), both, acc[j]);
+        }
+    }
+
+    #[inline]
+    fn finish<const N: usize>(acc: [v::F32; N], out: &mut [f32]) {
+        for (acc, out) in acc.into_iter().zip(out.as_chunks_mut::<{ v::LANES }>().0) {
+            v::store(acc, out);
+        }
+    }
+
+    /// Sums that begin with what takes the weights' zero point out again.
+    #[inline]
+    fn begin<const N: usize>(starts: &[i32; N]) -> [v::I32; N] {
+        std::array::from_fn(|j| v::isplat(starts[j]))
+    }
+
+    pub(super) fn times_q4_0<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
+        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_8::<N>());
+        let groups = weights.chunks_exact(v::LANES * row_bytes);
+        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
+            let mut acc = [v::zero(); N];
+            let (blocks, _) = group.as_chunks::<{ 18 * v::LANES }>();
+            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
+            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
+                let (scale, lines) = block.split_at(2 * v::LANES);
+                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
+                let mut sums = begin(starts);
+                for (i, line) in lines.iter().enumerate() {
+                    ahead(line);
+                    let (low, high) = (v::low_nibbles(line), v::high_nibbles(line));
+                    for j in 0..N {
+                        sums[j] = v::dot4_small(sums[j], low, quads[i][j]);
+                        sums[j] = v::dot4_small(sums[j], high, quads[4 + i][j]);
+                    }
+                }
+                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
+            }
+            finish(acc, out);
+        }
+    }
+
+    pub(super) fn times_q8_0<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
+        let (quads, scales) = (x.quads::<N>(), x.scales::<N>());
+        let (starts, _) = x.start32.as_chunks::<N>();
+        let groups = weights.chunks_exact(v::LANES * row_bytes);
+        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
+            let mut acc = [v::zero(); N];
+            let (blocks, _) = group.as_chunks::<{ 34 * v::LANES }>();
+            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
+            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
+                let (scale, lines) = block.split_at(2 * v::LANES);
+                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
+                let mut sums = begin(starts);
+                for (line, quads) in lines.iter().zip(quads) {
+                    ahead(line);
+                    let line = v::biased(line);
+                    for j in 0..N {
+                        sums[j] = v::dot4(sums[j], line, quads[j]);
+                    }
+                }
+                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
+            }
+            finish(acc, out);
+        }
+    }
+
+    /// The eight scales and the eight minimums of LANES rows, (8, LANES) each, from the twelve
+    /// bytes of each row: `quant/q4_k.rs` draws them.
+    #[inline]
+    fn steps_q4_k(
+        bytes: &[u8; 12 * v::LANES],
+        scales: &mut [u8; 8 * v::LANES],
+        mins: &mut [u8; 8 * v::LANES],
+    ) {
+        let (thirds, _) = bytes.as_chunks::<{ 4 * v::LANES }>();
+        let (scales, mins) =
+            (scales.as_chunks_mut::<{ 4 * v::LANES }>().0, mins.as_chunks_mut::<{ 4 * v::LANES }>().0);
+        for i in 0..4 * v::LANES {
+            let (a, b, c) = (thirds[0][i], thirds[1][i], thirds[2][i]);
+            scales[0][i] = a & 63;
+            mins[0][i] = b & 63;
+            scales[1][i] = c & 15 | a >> 2 & 48;
+            mins[1][i] = c >> 4 | b >> 2 & 48;
+        }
+    }
+
+    pub(super) fn times_q4_k<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
+        let (quads, scales) = (x.quads::<N>(), x.scales::<N>());
+        let (x_sums, _) = x.sums32.as_chunks::<N>();
+        let (quads, scales, x_sums) =
+            (quads.as_chunks::<64>().0, scales.as_chunks::<8>().0, x_sums.as_chunks::<8>().0);
+        let (mut steps, mut mins) = ([0; 8 * v::LANES], [0; 8 * v::LANES]);
+        let groups = weights.chunks_exact(v::LANES * row_bytes);
+        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
+            let mut acc = [v::zero(); N];
+            let (blocks, _) = group.as_chunks::<{ 144 * v::LANES }>();
+            let of_blocks = quads.iter().zip(scales).zip(x_sums);
+            for (block, ((quads, x_scales), x_sums)) in blocks.iter().zip(of_blocks) {
+                let (head, lines) = block.split_at(16 * v::LANES);
+                let (halves, bytes) = head.split_at(4 * v::LANES);
+                let (halves, _) = halves.as_chunks::<{ 2 * v::LANES }>();
+                let (d, dmin) = (v::halves(&halves[0]), v::sub(v::zero(), v::halves(&halves[1])));
+                steps_q4_k(bytes.try_into().expect("12 LANES bytes"), &mut steps, &mut mins);
+                let (steps, mins) = (steps.as_chunks::<{ v::LANES }>().0, mins.as_chunks::<{ v::LANES }>().0);
+                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
+                let (runs, _) = lines.as_chunks::<8>();
+                for (g, quads) in quads.as_chunks::<8>().0.iter().enumerate() {
+                    let mut sums = [v::isplat(0); N];
+                    for (line, quads) in runs[g / 2].iter().zip(quads) {
+                        if g % 2 == 0 {
+                            ahead(line);
+                        }
+                        let line =
+                            if g % 2 == 0 { v::low_nibbles(line) } else { v::high_nibbles(line) };
+                        for j in 0..N {
+                            sums[j] = v::dot4_small(sums[j], line, quads[j]);
+                        }
+                    }
+                    add(&mut acc, sums, v::mul(d, v::unsigned(&steps[g])), &x_scales[g]);
+                    let offset = v::mul(dmin, v::unsigned(&mins[g]));
+                    for j in 0..N {
+                        acc[j] = v::mul_add(offset, v::splat(x_sums[g][j]), acc[j]);
+                    }
+                }
+            }
+            finish(acc, out);
+        }
+    }
+
+    pub(super) fn times_q6_k<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
+        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_32::<N>());
+        let halves = quads.as_chunks::<32>().0.iter().zip(scales.as_chunks::<4>().0);
+        let halves = halves.zip(starts.as_chunks::<8>().0);
+        let groups = weights.chunks_exact(v::LANES * row_bytes);
+        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
+            let mut acc = [v::zero(); N];
+            let mut halves = halves.clone();
+            for block in group.as_chunks::<{ 210 * v::LANES }>().0 {
+                let (head, lines) = block.split_at(18 * v::LANES);
+                let (d, steps) = head.split_at(2 * v::LANES);
+                let d = v::halves(d.try_into().expect("LANES halves"));
+                let (in_order, _) = lines.as_chunks::<{ 4 * v::LANES }>();
+                let (low, high) = in_order.split_at(32);
+                let (in_order, _) = in_order.as_chunks::<24>();
+                let (low, high) = (low.as_chunks::<16>().0, high.as_chunks::<8>().0);
+                let steps = steps.as_chunks::<{ v::LANES }>().0.as_chunks::<8>().0;
+                let lines = in_order.iter().zip(low).zip(high).zip(steps);
+                for ((((in_order, low), high), steps), ((quads, x), starts)) in
+                    lines.zip(&mut halves)
+                {
+                    for g in 0..8 {
+                        let mut sums = begin(&starts[g]);
+                        for i in 0..4 {
+                            let (low, high) = (&low[4 * (g % 4) + i], &high[4 * (g % 2) + i]);
+                            if g < 6 {
+                                // Each of the 24 lines once, in the order of memory.
+                                ahead(&in_order[4 * g + i]);
+                            }
+                            // A branch costs one column less than shifts by a variable, and many
+                            // columns more, since it takes their registers.
+                            let line = match g / 2 {
+                                j if N >= 8 => v::six_at(low, high, j),
+                                0 => v::six::<0>(low, high),
+                                1 => v::six::<1>(low, high),
+                                2 => v::six::<2>(low, high),
+                                _ => v::six::<3>(low, high),
+                            };
+                            for j in 0..N {
+                                sums[j] = v::dot4_small(sums[j], line, quads[4 * g + i][j]);
+                            }
+                        }
+                        add(&mut acc, sums, v::mul(d, v::signed(&steps[g])), &x[g / 2]);
+                    }
+                }
+            }
+            finish(acc, out);
+        }
+    }
+}
