@@ -14,7 +14,7 @@ use half::f16;
 use crate::bytes::Arena;
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile};
-use crate::kernel::attend::{self, Span};
+use crate::kernel::attend::{self, Span, Weight};
 use crate::kernel::bf16_product::{self, PairPanel};
 use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
@@ -53,6 +53,7 @@ pub struct Cpu {
     pool: Pool,
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
+    partial: Mutex<Partial>,
     /// Who moves weights to better pages; see [`Cpu::settle`].
     settling: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -63,9 +64,35 @@ struct Scratch {
     out: Vec<f32>,
     panels: Vec<Panels>,
     row: Quantised,
+    lookup: Lookup,
+    rounded: Vec<f16>,
+}
+
+/// What attention to a piece works with.
+#[derive(Default)]
+struct Lookup {
     scores: Vec<f32>,
     queries: Vec<f32>,
-    rounded: Vec<f16>,
+}
+
+/// What attention to the pieces of a few heads gave: 16 columns a unit, of which the first count.
+#[derive(Default)]
+struct Partial {
+    sums: Vec<f32>,
+    weights: Vec<[Weight; 16]>,
+}
+
+/// Columns of one key/value head that attend together, and the pages they see.
+struct View {
+    head: usize,
+    columns: Range<usize>,
+    pages: Range<usize>,
+}
+
+impl View {
+    fn pieces(&self) -> Range<usize> {
+        self.pages.start / attend::PIECE..self.pages.end.div_ceil(attend::PIECE)
+    }
 }
 
 #[derive(Default)]
@@ -149,7 +176,15 @@ impl Cpu {
         let pool = Pool::new(threads);
         let scratch = (0..pool.threads()).map(|_| Mutex::default()).collect();
         let pairs = bf16_product::is_available(isa);
-        Cpu { isa, pairs, pool, scratch, activations: Mutex::default(), settling: Mutex::default() }
+        Cpu {
+            isa,
+            pairs,
+            pool,
+            scratch,
+            activations: Mutex::default(),
+            partial: Mutex::default(),
+            settling: Mutex::default(),
+        }
     }
 
     /// How many threads compute, the caller's among them.
@@ -586,10 +621,10 @@ impl Cpu {
     }
 
     /// Attention where row `r` sees the tokens `sees(r)`; for later rows both ends come no earlier.
-    fn attend_seeing(
+    fn attend_seeing<'k>(
         &self,
         q: &Rows,
-        kv: &KvPages<'_>,
+        kv: &KvPages<'k>,
         sees: impl Fn(usize) -> Range<usize> + Sync,
         scale: f32,
         out: &mut Rows,
@@ -610,59 +645,131 @@ impl Cpu {
         // Columns of one key/value head: its query heads at every position, position-major.
         let columns = group * q.count();
         let share = (columns * kv.kv_heads).div_ceil(self.threads() * 2).max(1);
-        let mut units: Vec<(usize, Range<usize>)> = Vec::new();
+        let mut views: Vec<View> = Vec::new();
         for head in 0..kv.kv_heads {
             let mut first = 0;
             while first < columns {
-                let n = panel::tile_cols(self.isa, (columns - first).min(share));
-                units.push((head, first..first + n));
+                let n = attend::tile_cols(self.isa, (columns - first).min(share));
+                // Columns go by position, so the first begins first and the last ends last.
+                let (start, end) = (sees(first / group).start, sees((first + n - 1) / group).end);
+                let pages = start / PAGE..end.div_ceil(PAGE);
+                views.push(View { head, columns: first..first + n, pages });
                 first += n;
             }
         }
+        let place = |view: &View, j: usize| {
+            let column = view.columns.start + j;
+            (column / group, view.head * group + column % group)
+        };
+        // One piece of a view, into `out` and `weights`.
+        let attend = |view: &View,
+                      piece: usize,
+                      s: &mut Lookup,
+                      out: &mut [f32],
+                      weights: &mut [Weight]| {
+            let n = view.columns.len();
+            s.queries.resize(dim * n, 0.0);
+            let from = view.pages.start.max(piece * attend::PIECE);
+            let to = view.pages.end.min((piece + 1) * attend::PIECE);
+            let mut seen = [const { 0..0 }; 16];
+            for (j, seen) in seen.iter_mut().enumerate().take(n) {
+                let (row, head) = place(view, j);
+                let tokens = sees(row);
+                let inside = |token: usize| token.clamp(from * PAGE, to * PAGE) - from * PAGE;
+                *seen = inside(tokens.start)..inside(tokens.end);
+                let q = &q.row(row)[head * dim..(head + 1) * dim];
+                for (to, q) in s.queries.chunks_exact_mut(n).zip(q) {
+                    to[j] = q * scale;
+                }
+            }
+            let inside = view.head * dim * PAGE..(view.head + 1) * dim * PAGE;
+            let of_head = |pages: &[&'k [f16]]| -> Vec<&'k [f16]> {
+                pages[from..to].iter().map(|page| &page[inside.clone()]).collect()
+            };
+            let (keys, values) = (of_head(&kv.keys), of_head(&kv.values));
+            let span = Span { keys: &keys, values: &values, head_dim: dim };
+            attend::attend(self.isa, &s.queries, &span, &seen[..n], &mut s.scores, out, weights);
+        };
         let parts = Parts::new(out.as_mut_slice());
+        let put = |view: &View, j: usize, sums: &mut [f32], weight: Weight| {
+            attend::finish(sums, weight);
+            let (row, head) = place(view, j);
+            let at = row * q.width() + head * dim;
+            // SAFETY: a column is in one view, a view is put by one thread, once, and columns
+            // differ in row or head.
+            unsafe { parts.part(at..at + dim) }.copy_from_slice(sums);
+        };
+
+        let units: Vec<(usize, usize)> = (views.iter().enumerate())
+            .flat_map(|(i, view)| view.pieces().map(move |piece| (i, piece)))
+            .collect();
         // Later columns see more tokens: the long units go first.
+        if views.len() >= self.threads() * 2 || units.len() == views.len() {
+            let chunks = Chunks::new(views.len(), 1);
+            self.pool.run(&|thread| {
+                let mut scratch = lock(&self.scratch[thread]);
+                let Scratch { out, lookup, .. } = &mut *scratch;
+                while let Some(range) = chunks.take() {
+                    let view = &views[views.len() - 1 - range.start];
+                    let n = view.columns.len();
+                    out.resize(2 * n * dim, 0.0);
+                    let (sums, next) = out.split_at_mut(n * dim);
+                    let (mut weights, mut of_next) = ([Weight::NONE; 16], [Weight::NONE; 16]);
+                    for piece in view.pieces() {
+                        if piece == view.pieces().start {
+                            attend(view, piece, lookup, sums, &mut weights);
+                            continue;
+                        }
+                        attend(view, piece, lookup, next, &mut of_next);
+                        let columns = sums.chunks_exact_mut(dim).zip(next.chunks_exact(dim));
+                        for ((sums, next), (w, of_next)) in
+                            columns.zip(weights.iter_mut().zip(of_next))
+                        {
+                            attend::merge(sums, w, next, of_next);
+                        }
+                    }
+                    for (j, sums) in sums.chunks_exact_mut(dim).enumerate() {
+                        put(view, j, sums, weights[j]);
+                    }
+                }
+            });
+            return;
+        }
+        // Few heads and many tokens: threads share the pieces of a head.
+        let mut partial = lock(&self.partial);
+        let Partial { sums, weights } = &mut *partial;
+        let stride = 16 * dim;
+        sums.resize(units.len() * stride, 0.0);
+        weights.resize(units.len(), [Weight::NONE; 16]);
+        let (all_sums, all_weights) = (Parts::new(sums), Parts::new(weights));
         let chunks = Chunks::new(units.len(), 1);
         self.pool.run(&|thread| {
             let mut scratch = lock(&self.scratch[thread]);
-            let Scratch { out, scores, queries, .. } = &mut *scratch;
-            let (mut keys, mut values) = (Vec::new(), Vec::new());
             while let Some(range) = chunks.take() {
-                let (head, columns) = &units[units.len() - 1 - range.start];
-                let n = columns.len();
-                let place = |column: usize| (column / group, head * group + column % group);
-                queries.resize(dim * n, 0.0);
-                let mut seen = [const { 0..0 }; 16];
-                for (j, column) in columns.clone().enumerate() {
-                    let (row, head) = place(column);
-                    seen[j] = sees(row);
-                    let q = &q.row(row)[head * dim..(head + 1) * dim];
-                    for (to, q) in queries.chunks_exact_mut(n).zip(q) {
-                        to[j] = q * scale;
-                    }
-                }
-                let seen = &mut seen[..n];
-                // Columns go by position, so the first begins first and the last ends last.
-                let pages = seen[0].start / PAGE..seen[n - 1].end.div_ceil(PAGE);
-                for seen in seen.iter_mut() {
-                    *seen = seen.start - pages.start * PAGE..seen.end - pages.start * PAGE;
-                }
-                let inside = head * dim * PAGE..(head + 1) * dim * PAGE;
-                keys.clear();
-                keys.extend(kv.keys[pages.clone()].iter().map(|p| &p[inside.clone()]));
-                values.clear();
-                values.extend(kv.values[pages].iter().map(|p| &p[inside.clone()]));
-                let span = Span { keys: &keys, values: &values, head_dim: dim };
-                out.resize(n * dim, 0.0);
-                attend::attend(self.isa, queries, &span, seen, scores, out);
-                for (out, column) in out.chunks_exact(dim).zip(columns.clone()) {
-                    let (row, head) = place(column);
-                    let at = row * q.width() + head * dim;
-                    // SAFETY: a column is in one unit, a unit goes to one thread, once, and
-                    // columns differ in row or head.
-                    unsafe { parts.part(at..at + dim) }.copy_from_slice(out);
-                }
+                let at = range.start;
+                let (view, piece) = (&views[units[at].0], units[at].1);
+                // SAFETY: `chunks` gives each unit to one thread, once.
+                let (sums, weights) = unsafe {
+                    (all_sums.part(at * stride..(at + 1) * stride), all_weights.part(at..at + 1))
+                };
+                let n = view.columns.len();
+                attend(view, piece, &mut scratch.lookup, &mut sums[..n * dim], &mut weights[0]);
             }
         });
+        let mut at = 0;
+        for view in &views {
+            let pieces = view.pieces().len();
+            let (first, later) = sums[at * stride..(at + pieces) * stride].split_at_mut(stride);
+            let (weight, of_later) = weights[at..at + pieces].split_at_mut(1);
+            for (j, sums) in first.chunks_exact_mut(dim).enumerate().take(view.columns.len()) {
+                let weight = &mut weight[0][j];
+                for (later, of_later) in later.chunks_exact(stride).zip(&*of_later) {
+                    attend::merge(sums, weight, &later[j * dim..(j + 1) * dim], of_later[j]);
+                }
+                put(view, j, sums, *weight);
+            }
+            at += pieces;
+        }
     }
 
     /// `gate = silu(gate) * up`.

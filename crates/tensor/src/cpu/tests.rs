@@ -399,7 +399,10 @@ fn attention_over_pages() {
         let dim = [4, 8, 12, 16, 32, 64, 80, 128][random.below(8)];
         let kv_heads = 1 + random.below(3);
         let group = 1 + random.below(5);
-        let first = [0, 1, 15, 16, 17, random.below(100)][random.below(6)];
+        // Some see several pieces.
+        let far = attend::PIECE * PAGE;
+        let first =
+            [0, 1, 15, 16, 17, random.below(100), far, random.below(3 * far)][random.below(8)];
         let count = 1 + random.below(if round % 2 == 0 { 1 } else { 40 });
         let (k, v) = (
             random.rows(first + count, kv_heads * dim),
@@ -429,6 +432,36 @@ fn attention_over_pages() {
                 close(out.as_slice(), &want, || {
                     format!("{isa} dim {dim} first {first} x{count} window {window:?}")
                 });
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_does_not_depend_on_who_computes_which_piece() {
+    let mut random = Random(14);
+    for (kv_heads, group, count) in [(1, 1, 1), (3, 3, 1), (2, 7, 2), (1, 4, 30), (3, 12, 1)] {
+        let (dim, tokens) = (32, 3 * attend::PIECE * PAGE + 70);
+        let [k, v] = [(); 2].map(|_| random.rows(tokens, kv_heads * dim));
+        let q = random.rows(count, kv_heads * group * dim);
+        for isa in Isa::available() {
+            for window in [None, Some(attend::PIECE * PAGE + 9)] {
+                let results: Vec<Rows> = [1, 2, 5, 16]
+                    .map(|threads| {
+                        let cpu = Cpu::new(threads, isa);
+                        let mut kv = Kv::new(kv_heads, dim, tokens);
+                        cpu.store_kv(&k, &v, &mut kv.since_page(0), 0);
+                        let mut out = Rows::new(count, q.width());
+                        cpu.attend(&q, &kv.view(), tokens - count, 0.3, window, &mut out);
+                        // A row is the same alone.
+                        let last = Rows::from_vec(q.row(count - 1).to_vec(), q.width());
+                        let mut alone = Rows::new(1, q.width());
+                        cpu.attend(&last, &kv.view(), tokens - 1, 0.3, window, &mut alone);
+                        assert_eq!(alone.row(0), out.row(count - 1), "{isa} {threads}");
+                        out
+                    })
+                    .into();
+                assert!(results.iter().all(|r| *r == results[0]), "{isa} {kv_heads} x {group}");
             }
         }
     }

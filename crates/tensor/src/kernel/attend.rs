@@ -7,19 +7,32 @@
 //! during a prompt several positions too, are columns of one tile: each key and each value is
 //! read once for all of them.
 //!
-//! Scores of the tile are kept whole, (columns, tokens), and normalised by the plain softmax.
+//! A long span goes in pieces of [`PIECE`] pages, so that scores stay in the first cache and threads
+//! can share a head. Each piece gives sums weighted by e^(score - its own peak); [`merge`] puts
+//! pieces together in their order (the online softmax of Milakov and Gimelshein 2018), so that the
+//! result is the same whoever computed which piece.
 
 use std::ops::Range;
 
 use half::f16;
 
 use crate::isa::Isa;
+use crate::kernel::panel;
 use crate::simd::{on, vectors};
 
 /// Tokens in a page of keys and values.
 pub(crate) const PAGE: usize = 16;
 
-/// What one tile attends to.
+/// Pages of a piece.
+pub(crate) const PIECE: usize = 32;
+
+/// How many of `left` columns the next tile takes.
+pub(crate) fn tile_cols(isa: Isa, left: usize) -> usize {
+    let most = panel::cols(isa);
+    if left >= 12 && most >= 12 { 12 } else { left.min(most).min(8) }
+}
+
+/// What one tile attends to: at most a piece.
 pub(crate) struct Span<'a> {
     /// Pages of this head's keys, each (head_dim, PAGE).
     pub(crate) keys: &'a [&'a [f16]],
@@ -28,11 +41,24 @@ pub(crate) struct Span<'a> {
     pub(crate) head_dim: usize,
 }
 
-/// Attends for `seen.len()` columns; column `j` sees the tokens `seen[j]`, at least one, counted
-/// from the first page of the span.
+/// What a column gives for a piece: its largest score, and the sum of e^(score - largest).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weight {
+    peak: f32,
+    sum: f32,
+}
+
+impl Weight {
+    /// Of a column that sees nothing.
+    pub(crate) const NONE: Weight = Weight { peak: f32::NEG_INFINITY, sum: 0.0 };
+}
+
+/// Attends for `seen.len()` columns; column `j` sees the tokens `seen[j]`, counted from the first
+/// page of the span.
 ///
-/// `q` is (head_dim, columns), already scaled; `out` is (columns, head_dim). `scores` is scratch.
-/// The number of columns is one that `panel::tile_cols` gives.
+/// `q` is (head_dim, columns), already scaled; `out` is (columns, head_dim), sums that are not yet
+/// divided by their `weights`. `scores` is scratch. The number of columns is one that
+/// [`tile_cols`] gives.
 pub(crate) fn attend(
     isa: Isa,
     q: &[f32],
@@ -40,17 +66,38 @@ pub(crate) fn attend(
     seen: &[Range<usize>],
     scores: &mut Vec<f32>,
     out: &mut [f32],
+    weights: &mut [Weight],
 ) {
     let tokens = span.keys.len() * PAGE;
     scores.resize(seen.len() * tokens, 0.0);
-    match seen.len() {
-        12 => on!(isa, tile::<12>(q, span, seen, scores, out)),
-        8 => on!(isa, tile::<8>(q, span, seen, scores, out)),
-        4 => on!(isa, tile::<4>(q, span, seen, scores, out)),
-        2 => on!(isa, tile::<2>(q, span, seen, scores, out)),
-        1 => on!(isa, tile::<1>(q, span, seen, scores, out)),
-        n => unreachable!("a tile of {n} columns"),
+    macro_rules! by_count {
+        ($($n:literal)*) => {
+            match seen.len() {
+                $($n => on!(isa, tile::<$n>(q, span, seen, scores, out, weights)),)*
+                n => unreachable!("a tile of {n} columns"),
+            }
+        };
     }
+    by_count!(1 2 3 4 5 6 7 8 12);
+}
+
+/// Adds a later piece's sums to those of the pieces before it.
+pub(crate) fn merge(before: &mut [f32], weight: &mut Weight, piece: &[f32], of_piece: Weight) {
+    if of_piece.sum == 0.0 {
+        return;
+    }
+    let peak = weight.peak.max(of_piece.peak);
+    let (old, new) = ((weight.peak - peak).exp(), (of_piece.peak - peak).exp());
+    for (before, piece) in before.iter_mut().zip(piece) {
+        *before = *before * old + piece * new;
+    }
+    *weight = Weight { peak, sum: weight.sum * old + of_piece.sum * new };
+}
+
+/// Divides sums by their weight: what a column attends to.
+pub(crate) fn finish(sums: &mut [f32], weight: Weight) {
+    let scale = 1.0 / weight.sum;
+    sums.iter_mut().for_each(|sum| *sum *= scale);
 }
 
 /// Rounds rows of keys and values of one token into a page.
@@ -91,8 +138,14 @@ vectors! {
         }
     }
 
-    #[inline]
     pub(super) fn softmax(x: &mut [f32]) {
+        let scale = 1.0 / exponentials(x).sum;
+        x.iter_mut().for_each(|x| *x *= scale);
+    }
+
+    /// x = e^(x - largest)
+    #[inline]
+    fn exponentials(x: &mut [f32]) -> Weight {
         let (chunks, rest) = x.as_chunks_mut::<{ v::LANES }>();
         let mut most = v::splat(f32::NEG_INFINITY);
         for c in chunks.iter() {
@@ -110,13 +163,7 @@ vectors! {
             *x = (*x - most).exp();
             total += *x;
         }
-        let scale = v::splat(1.0 / total);
-        for c in chunks {
-            v::store(v::mul(v::load(c), scale), c);
-        }
-        for x in rest {
-            *x *= 1.0 / total;
-        }
+        Weight { peak: most, sum: total }
     }
 
     /// Scores of whole groups of `P` pages: several sums at once, since each waits for itself.
@@ -130,8 +177,13 @@ vectors! {
         let (groups, _) = pages.as_chunks::<P>();
         for (g, group) in groups.iter().enumerate() {
             let mut acc = [[[v::zero(); PAGE / v::LANES]; P]; N];
+            // Pages lie anywhere: no prefetcher of the machine finds the next ones.
+            let next = groups.get(g + 1).unwrap_or(group);
             for (d, q) in q.iter().enumerate() {
                 for p in 0..P {
+                    if d % 2 == 0 {
+                        v::prefetch(next[p][d * PAGE..].as_ptr().cast());
+                    }
                     let (k, _) = group[p][d * PAGE..(d + 1) * PAGE].as_chunks::<{ v::LANES }>();
                     for i in 0..PAGE / v::LANES {
                         let k = v::load_half(&k[i]);
@@ -169,7 +221,12 @@ vectors! {
             // Behind the last token a page holds whatever was there: zero times that may be no
             // number.
             let here = PAGE.min(end.saturating_sub(p * PAGE));
+            let next = span.values.get(p + 2).unwrap_or(page);
             for (t, row) in page.chunks_exact(dim).enumerate().take(here) {
+                v::prefetch(next[t * dim + at..].as_ptr().cast());
+                if C * v::LANES * 2 > 64 {
+                    v::prefetch(next[t * dim + at + 32..].as_ptr().cast());
+                }
                 let (row, _) = row[at..at + C * v::LANES].as_chunks::<{ v::LANES }>();
                 let row: [_; C] = std::array::from_fn(|c| v::load_half(&row[c]));
                 for j in 0..N {
@@ -194,6 +251,7 @@ vectors! {
         seen: &[Range<usize>],
         scores: &mut [f32],
         out: &mut [f32],
+        weights: &mut [Weight],
     ) {
         let tokens = span.keys.len() * PAGE;
         let (qs, _) = q.as_chunks::<N>();
@@ -206,8 +264,11 @@ vectors! {
             scores_of::<N, 1>(qs, groups, scores, tokens);
         }
         scores_of::<N, 1>(qs, rest, &mut scores[groups.len() * PAGE..], tokens);
-        for (scores, seen) in scores.chunks_exact_mut(tokens).zip(seen) {
-            softmax(&mut scores[seen.clone()]);
+        for ((scores, seen), weight) in scores.chunks_exact_mut(tokens).zip(seen).zip(weights) {
+            *weight = match &mut scores[seen.clone()] {
+                [] => Weight::NONE,
+                scores => exponentials(scores),
+            };
             scores[..seen.start].fill(0.0);
             scores[seen.end..].fill(0.0);
         }
