@@ -57,6 +57,7 @@ pub trait Model: Send + Sync {
                 all.extend_from_slice(logits.as_slice());
             }
         }
+        cpu.tend();
         if tokens.is_empty() {
             logits.resize(0);
         } else if !all.is_empty() {

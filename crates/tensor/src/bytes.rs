@@ -5,8 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Weak};
 
 /// A shared, immutable slice. Cloning it or taking a part of it copies no data.
 #[derive(Clone)]
@@ -158,46 +157,65 @@ impl Arena {
     }
 }
 
-#[cfg(target_os = "linux")]
 impl Arena {
-    /// Moves what has been filled to huge pages on a thread of its own, a moment later, since a
-    /// program may soon be over. The thread ends early when nobody holds a piece any more.
-    pub(crate) fn settle(self) -> Option<JoinHandle<()>> {
-        let (memory, used) = (Arc::downgrade(&self.memory), self.used);
-        drop(self);
-        let move_all = move || {
-            std::thread::sleep(std::time::Duration::from_millis(300));
-            let mut at = 0;
-            loop {
-                let Some(memory) = memory.upgrade() else { return };
-                if at == 0 {
-                    at = memory.as_ptr().align_offset(HUGE);
-                }
-                if at.saturating_add(HUGE) > used.min(memory.len()) {
-                    return;
-                }
-                // SAFETY: the range is inside the mapping, which is held. The call moves pages; what
-                // stands in them stays, also for those who are reading them.
-                let done = unsafe {
-                    libc::madvise(memory.as_mut_ptr().add(at).cast(), HUGE, libc::MADV_COLLAPSE)
-                };
-                // A system without this call, or without huge pages: small ones serve.
-                if done != 0 && at < 4 * HUGE {
-                    return;
-                }
-                at += HUGE;
-            }
-        };
-        // Without the thread the pages stay small.
-        std::thread::Builder::new().name("ondine-pages".into()).spawn(move_all).ok()
+    /// Fetches the pages of part of a piece at once, which is quicker than one by one as they are
+    /// written. A hint: nothing fails if it is ignored.
+    pub(crate) fn populate(&self, piece: &Range<usize>, part: &Range<usize>) {
+        #[cfg(target_os = "linux")]
+        {
+            let advice = memmap2::Advice::PopulateWrite;
+            let _ = self.memory.advise_range(advice, piece.start + part.start, part.len());
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (piece, part);
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+/// Memory of an [`Arena`] on its way to huge pages.
+pub(crate) struct Settling {
+    memory: Weak<memmap2::MmapRaw>,
+    /// Where the next huge page begins, and where what was filled ends.
+    at: usize,
+    end: usize,
+}
+
 impl Arena {
-    /// Nothing to do: this system chooses its pages by itself.
-    pub(crate) fn settle(self) -> Option<JoinHandle<()>> {
-        None
+    /// What moves all that has been filled to huge pages, bit by bit.
+    pub(crate) fn settle(self) -> Settling {
+        let at = self.memory.as_ptr().align_offset(HUGE);
+        Settling { memory: Arc::downgrade(&self.memory), at, end: self.used }
+    }
+}
+
+impl Settling {
+    /// Bytes that are left to move.
+    pub(crate) fn left(&self) -> usize {
+        self.end.saturating_sub(self.at)
+    }
+
+    /// Moves the next huge page; whether there is more to do. There is none when the system does not
+    /// have such pages, or when nobody holds a piece of the memory any more.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(memory) = self.memory.upgrade() else { return false };
+        if self.left() < HUGE || self.end > memory.len() {
+            return false;
+        }
+        // SAFETY: the range is inside the mapping, which is held. The call moves pages; what stands
+        // in them stays, also for those who are reading them.
+        let done = unsafe {
+            let start = memory.as_mut_ptr().add(self.at);
+            libc::madvise(start.cast(), HUGE, libc::MADV_COLLAPSE)
+        };
+        self.at += HUGE;
+        done == 0
+    }
+
+    /// This system chooses its pages by itself.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn step(&mut self) -> bool {
+        let _ = (&self.memory, self.at);
+        false
     }
 }
 
@@ -208,6 +226,11 @@ pub struct Blank {
 }
 
 impl Blank {
+    /// Where in its arena it lies.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
     /// The bytes to fill; zeros at first.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: the range lies inside the memory, which lives as long as `self`; no other `Blank`

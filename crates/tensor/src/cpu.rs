@@ -7,11 +7,10 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::JoinHandle;
 
 use half::f16;
 
-use crate::bytes::Arena;
+use crate::bytes::{Arena, Settling};
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile};
 use crate::kernel::attend::{self, Span, Weight};
@@ -42,6 +41,9 @@ const PIECE: usize = 2;
 /// file.
 const HANDFUL: usize = 1 << 20;
 
+/// In how many shares memory moves to better pages: as many tokens pass until all has.
+const SHARES: usize = 512;
+
 /// Below this many floats a second thread costs more than it brings.
 const WORTH_SPLITTING: usize = 1 << 14;
 
@@ -54,8 +56,8 @@ pub struct Cpu {
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
     partial: Mutex<Partial>,
-    /// Who moves weights to better pages; see [`Cpu::settle`].
-    settling: Mutex<Vec<JoinHandle<()>>>,
+    /// What is on its way to better pages, and how many bytes go at a time; see [`Cpu::settle`].
+    settling: Mutex<Vec<(Settling, usize)>>,
 }
 
 /// One thread's buffers, kept so that a token costs no allocation.
@@ -212,12 +214,14 @@ impl Cpu {
             return None;
         }
         let mut blank = arena.take(weights.bytes().len())?;
+        let (arena, piece) = (&*arena, blank.range());
         let out = Parts::new(blank.as_mut_slice());
         let group = lanes * weights.row_bytes();
         let groups = Chunks::new(weights.rows() / lanes, HANDFUL.div_ceil(group.max(1)));
         self.pool.run(&|_| {
             while let Some(range) = groups.take() {
                 let bytes = range.start * group..range.end * group;
+                arena.populate(&piece, &bytes);
                 // SAFETY: `groups` gives each group to one thread, once.
                 let out = unsafe { out.part(bytes.clone()) };
                 let rows = weights.bytes().slice(bytes).expect("groups of the matrix");
@@ -229,19 +233,33 @@ impl Cpu {
         Some(weights.interleaved(lanes, blank.filled()))
     }
 
-    /// To be called when an arena is full: moves its memory to huge pages, in the background, a
-    /// little later. What is read from one end to the other for every token is read a quarter faster
-    /// from those, but fresh ones cost some systems several times what small ones do, so nobody
-    /// waits for them.
+    /// To be called when an arena is full: its memory moves to huge pages while it is used, a share
+    /// with each [`Cpu::tend`]. What is read from one end to the other for every token is read a
+    /// quarter faster from those, but fresh ones cost some systems several times what small ones do,
+    /// so nobody waits for them, and nothing is done for who asks for one answer and is gone.
     pub fn settle(&self, arena: Arena) {
-        lock(&self.settling).extend(arena.settle());
+        let settling = arena.settle();
+        let share = settling.left().div_ceil(SHARES);
+        lock(&self.settling).push((settling, share));
     }
 
-    /// Waits until what [`Cpu::settle`] began is over: for those who measure.
+    /// To be called now and then between other work: does a share of what [`Cpu::settle`] began.
+    pub fn tend(&self) {
+        let mut all = lock(&self.settling);
+        let Some((settling, share)) = all.last_mut() else { return };
+        let before = settling.left();
+        while before - settling.left() < *share {
+            if !settling.step() {
+                all.pop();
+                return;
+            }
+        }
+    }
+
+    /// Ends what [`Cpu::settle`] began: for those who measure.
     pub fn settled(&self) {
-        for thread in lock(&self.settling).drain(..) {
-            // The thread returns nothing, and speed is all that it was about.
-            let _ = thread.join();
+        for (mut settling, _) in lock(&self.settling).drain(..) {
+            while settling.step() {}
         }
     }
 
