@@ -29,8 +29,10 @@ const fn field(from: usize, unit: usize, count: usize) -> Field {
 const fn fields(dtype: DType) -> Option<&'static [Field]> {
     Some(match dtype {
         DType::Q4_0 => const { &[field(0, 2, 1), field(2, 4, 4)] },
+        DType::Q5_0 => const { &[field(0, 2, 1), field(2, 4, 5)] },
         DType::Q8_0 => const { &[field(0, 2, 1), field(2, 4, 8)] },
         DType::Q4K => const { &[field(0, 2, 2), field(4, 1, 12), field(16, 4, 32)] },
+        DType::Q5K => const { &[field(0, 2, 2), field(4, 1, 12), field(16, 4, 40)] },
         DType::Q6K => const { &[field(208, 2, 1), field(192, 1, 16), field(0, 4, 48)] },
         _ => return None,
     })

@@ -18,6 +18,7 @@
 //! | `isplat to_f32` | integers |
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
 //! | `Small`, `low_nibbles high_nibbles six` | a line of weights in 0..=63, out of stored lines: nibbles, or a nibble and two bits at `J` |
+//! | `five five_of_quad` | nibbles with a fifth bit: bit `bit` of each byte, or bit 4 `quad` + j of each row's word for its byte j |
 //! | `dot4_small` | its product with 4 activations |
 //! | `biased` | a line of stored signed bytes, with `BIAS` added |
 //! | `prefetch` | asks for memory that will be read soon, wherever it is |

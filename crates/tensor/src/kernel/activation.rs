@@ -157,6 +157,8 @@ pub(crate) struct Tile {
     pub(crate) start32: Vec<i32>,
     /// (width / 32, count): the sum of each 32 integers times -8, the zero point of Q4_0.
     start32_by_8: Vec<i32>,
+    /// (width / 32, count): the same times -16, the zero point of Q5_0.
+    start32_by_16: Vec<i32>,
     /// (width / 16, count): that of each 16 times -32, the zero point of Q6_K.
     start16_by_32: Vec<i32>,
     /// (width / 16, count): scale times the sum of the integers of each 16.
@@ -184,6 +186,12 @@ impl Tile {
         self.start32_by_8.as_chunks::<N>().0
     }
 
+    /// What sums of Q5_0 begin with, for each 32.
+    #[inline(always)]
+    pub(crate) fn starts_16<const N: usize>(&self) -> &[[i32; N]] {
+        self.start32_by_16.as_chunks::<N>().0
+    }
+
     /// What sums of Q6_K begin with, for each 16.
     #[inline(always)]
     pub(crate) fn starts_32<const N: usize>(&self) -> &[[i32; N]] {
@@ -207,6 +215,7 @@ impl Tile {
         self.start32.resize(width / 32 * count, 0);
         self.start16_by_32.resize(width / 16 * count, 0);
         self.start32_by_8.resize(width / 32 * count, 0);
+        self.start32_by_16.resize(width / 32 * count, 0);
         self.sums16.resize(width / 16 * count, 0.0);
         self.sums32.resize(width / 32 * count, 0.0);
         row.reset(1, width);
@@ -235,6 +244,7 @@ impl Tile {
                 self.start16_by_32[2 * k * count + j] = -32 * low;
                 self.start16_by_32[(2 * k + 1) * count + j] = -32 * (sum - low);
                 self.start32_by_8[k * count + j] = -8 * sum;
+                self.start32_by_16[k * count + j] = -16 * sum;
             }
         }
     }

@@ -29,8 +29,10 @@ pub(crate) fn times(
             match x.count {
                 $($n => match dtype {
                     DType::Q4_0 => on!(isa, times_q4_0::<$n>(weights, row_bytes, x, out)),
+                    DType::Q5_0 => on!(isa, times_q5_0::<$n>(weights, row_bytes, x, out)),
                     DType::Q8_0 => on!(isa, times_q8_0::<$n>(weights, row_bytes, x, out)),
-                    DType::Q4K => on!(isa, times_q4_k::<$n>(weights, row_bytes, x, out)),
+                    DType::Q4K => on!(isa, times_k::<$n, false>(weights, row_bytes, x, out)),
+                    DType::Q5K => on!(isa, times_k::<$n, true>(weights, row_bytes, x, out)),
                     DType::Q6K => on!(isa, times_q6_k::<$n>(weights, row_bytes, x, out)),
                     _ => unreachable!("{dtype} does not interleave"),
                 },)*
@@ -77,6 +79,30 @@ vectors! {
         std::array::from_fn(|j| v::isplat(starts[j]))
     }
 
+    /// A block of nibbles of all rows, with a word of fifth bits for each row or none.
+    #[inline]
+    fn block_of_nibbles<const N: usize, const FIVE: bool>(
+        lines: &[[u8; 4 * v::LANES]; 4],
+        fifths: &[u8; 4 * v::LANES],
+        quads: &[[[i8; 4]; N]; 8],
+        starts: &[i32; N],
+    ) -> [v::I32; N] {
+        let mut sums = begin(starts);
+        for (i, line) in lines.iter().enumerate() {
+            ahead(line);
+            let (mut low, mut high) = (v::low_nibbles(line), v::high_nibbles(line));
+            if FIVE {
+                low = v::five_of_quad(low, fifths, i);
+                high = v::five_of_quad(high, fifths, 4 + i);
+            }
+            for j in 0..N {
+                sums[j] = v::dot4_small(sums[j], low, quads[i][j]);
+                sums[j] = v::dot4_small(sums[j], high, quads[4 + i][j]);
+            }
+        }
+        sums
+    }
+
     pub(super) fn times_q4_0<const N: usize>(
         weights: &[u8],
         row_bytes: usize,
@@ -92,15 +118,32 @@ vectors! {
             for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
                 let (scale, lines) = block.split_at(2 * v::LANES);
                 let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
-                let mut sums = begin(starts);
-                for (i, line) in lines.iter().enumerate() {
-                    ahead(line);
-                    let (low, high) = (v::low_nibbles(line), v::high_nibbles(line));
-                    for j in 0..N {
-                        sums[j] = v::dot4_small(sums[j], low, quads[i][j]);
-                        sums[j] = v::dot4_small(sums[j], high, quads[4 + i][j]);
-                    }
-                }
+                let lines = lines.as_array().expect("4 lines");
+                let sums = block_of_nibbles::<N, false>(lines, &lines[0], quads, starts);
+                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
+            }
+            finish(acc, out);
+        }
+    }
+
+    pub(super) fn times_q5_0<const N: usize>(
+        weights: &[u8],
+        row_bytes: usize,
+        x: &Tile,
+        out: &mut [f32],
+    ) {
+        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_16::<N>());
+        let groups = weights.chunks_exact(v::LANES * row_bytes);
+        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
+            let mut acc = [v::zero(); N];
+            let (blocks, _) = group.as_chunks::<{ 22 * v::LANES }>();
+            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
+            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
+                let (scale, lines) = block.split_at(2 * v::LANES);
+                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
+                ahead(&lines[0]);
+                let (fifths, lines) = (&lines[0], lines[1..].as_array().expect("4 lines"));
+                let sums = block_of_nibbles::<N, true>(lines, fifths, quads, starts);
                 add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
             }
             finish(acc, out);
@@ -157,7 +200,8 @@ vectors! {
         }
     }
 
-    pub(super) fn times_q4_k<const N: usize>(
+    /// Q4_K, and Q5_K whose fifth bits are bits of further lines, one for each group.
+    pub(super) fn times_k<const N: usize, const FIVE: bool>(
         weights: &[u8],
         row_bytes: usize,
         x: &Tile,
@@ -171,9 +215,11 @@ vectors! {
         let groups = weights.chunks_exact(v::LANES * row_bytes);
         for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
             let mut acc = [v::zero(); N];
-            let (blocks, _) = group.as_chunks::<{ 144 * v::LANES }>();
             let of_blocks = quads.iter().zip(scales).zip(x_sums);
-            for (block, ((quads, x_scales), x_sums)) in blocks.iter().zip(of_blocks) {
+            let block_bytes = if FIVE { 176 * v::LANES } else { 144 * v::LANES };
+            for (block, ((quads, x_scales), x_sums)) in
+                group.chunks_exact(block_bytes).zip(of_blocks)
+            {
                 let (head, lines) = block.split_at(16 * v::LANES);
                 let (halves, bytes) = head.split_at(4 * v::LANES);
                 let (halves, _) = halves.as_chunks::<{ 2 * v::LANES }>();
@@ -182,16 +228,24 @@ vectors! {
                 let (steps, mins) = (steps.as_chunks::<{ v::LANES }>().0, mins.as_chunks::<{ v::LANES }>().0);
                 let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
                 let (runs, _) = lines.as_chunks::<8>();
+                let (fifths, runs) = runs.split_at(usize::from(FIVE));
+                let runs = runs.as_array::<4>().expect("the runs of a block");
                 for (g, quads) in quads.as_chunks::<8>().0.iter().enumerate() {
                     let mut sums = [v::isplat(0); N];
-                    for (line, quads) in runs[g / 2].iter().zip(quads) {
+                    for (i, (line, quads)) in runs[g / 2].iter().zip(quads).enumerate() {
                         if g % 2 == 0 {
                             ahead(line);
                         }
-                        let line =
+                        let mut w =
                             if g % 2 == 0 { v::low_nibbles(line) } else { v::high_nibbles(line) };
+                        if FIVE {
+                            if g == 0 {
+                                ahead(&fifths[0][i]);
+                            }
+                            w = v::five(w, &fifths[0][i], g);
+                        }
                         for j in 0..N {
-                            sums[j] = v::dot4_small(sums[j], line, quads[j]);
+                            sums[j] = v::dot4_small(sums[j], w, quads[j]);
                         }
                     }
                     add(&mut acc, sums, v::mul(d, v::unsigned(&steps[g])), &x_scales[g]);

@@ -220,6 +220,25 @@ pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) ->
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn five(nibbles: Small, high: &[u8; 4 * LANES], bit: usize) -> Small {
+    let is_set = _mm256_set1_epi8((1u8 << bit) as i8);
+    let set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes(bytemuck::cast_ref(high)), is_set), is_set);
+    _mm256_or_si256(nibbles, _mm256_and_si256(set, _mm256_set1_epi8(16)))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn five_of_quad(nibbles: Small, bits: &[u8; 4 * LANES], quad: usize) -> Small {
+    // The byte of each row that holds the quad's bits, four times.
+    let at = _mm256_set_epi32(12, 8, 4, 0, 12, 8, 4, 0);
+    let at = _mm256_add_epi32(at, _mm256_set1_epi32((quad / 2) as i32));
+    let at = _mm256_mullo_epi32(at, _mm256_set1_epi32(0x0101_0101));
+    let mine = _mm256_shuffle_epi8(bytes(bytemuck::cast_ref(bits)), at);
+    let is_set = _mm256_set1_epi32(((0x0804_0201u32) << (quad % 2 * 4)) as i32);
+    let set = _mm256_cmpeq_epi8(_mm256_and_si256(mine, is_set), is_set);
+    _mm256_or_si256(nibbles, _mm256_and_si256(set, _mm256_set1_epi8(16)))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn prefetch(at: *const u8) {
     _mm_prefetch::<_MM_HINT_T0>(at.cast());
 }

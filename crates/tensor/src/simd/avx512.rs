@@ -230,6 +230,25 @@ pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) ->
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn five(nibbles: Small, high: &[u8; 4 * LANES], bit: usize) -> Small {
+    let is_set = _mm512_set1_epi8((1u8 << bit) as i8);
+    let set = _mm512_test_epi8_mask(line(bytemuck::cast_ref(high)), is_set);
+    _mm512_mask_add_epi8(nibbles, set, nibbles, _mm512_set1_epi8(16))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn five_of_quad(nibbles: Small, bits: &[u8; 4 * LANES], quad: usize) -> Small {
+    // The byte of each row that holds the quad's bits, four times.
+    let at = _mm512_set_epi32(12, 8, 4, 0, 12, 8, 4, 0, 12, 8, 4, 0, 12, 8, 4, 0);
+    let at = _mm512_add_epi32(at, _mm512_set1_epi32((quad / 2) as i32));
+    let at = _mm512_mullo_epi32(at, _mm512_set1_epi32(0x0101_0101));
+    let bytes = _mm512_shuffle_epi8(line(bytemuck::cast_ref(bits)), at);
+    let is_set = _mm512_set1_epi32(0x0804_0201 << (quad % 2 * 4));
+    let set = _mm512_test_epi8_mask(bytes, is_set);
+    _mm512_mask_add_epi8(nibbles, set, nibbles, _mm512_set1_epi8(16))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn prefetch(at: *const u8) {
     _mm_prefetch::<_MM_HINT_T0>(at.cast());
 }

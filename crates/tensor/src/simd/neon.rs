@@ -234,6 +234,22 @@ pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) ->
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
+pub(crate) fn five(nibbles: Small, high: &[u8; 4 * LANES], bit: usize) -> Small {
+    let set = vtstq_u8(raw(high), vdupq_n_u8(1 << bit));
+    vorrq_s8(nibbles, vreinterpretq_s8_u8(vandq_u8(set, vdupq_n_u8(16))))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn five_of_quad(nibbles: Small, bits: &[u8; 4 * LANES], quad: usize) -> Small {
+    // The byte of each row that holds the quad's bits, four times.
+    const AT: [u8; 16] = [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12];
+    let at = vaddq_u8(raw(&AT), vdupq_n_u8((quad / 2) as u8));
+    let is_set = vreinterpretq_u8_u32(vdupq_n_u32(0x0804_0201 << (quad % 2 * 4)));
+    let set = vtstq_u8(vqtbl1q_u8(raw(bits), at), is_set);
+    vorrq_s8(nibbles, vreinterpretq_s8_u8(vandq_u8(set, vdupq_n_u8(16))))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 pub(crate) fn prefetch(at: *const u8) {
     // SAFETY: a prefetch reads nothing and cannot fail, wherever it points.
     unsafe {

@@ -124,6 +124,13 @@ pub(crate) fn six_at(low: &[u8; 4 * LANES], high: &[u8; 4 * LANES], j: usize) ->
         _ => six::<3>(low, high),
     }
 }
+pub(crate) fn five(nibbles: Small, high: &[u8; 4 * LANES], bit: usize) -> Small {
+    Line(std::array::from_fn(|i| nibbles.0[i] + (high[i] >> bit & 1) as i8 * 16))
+}
+pub(crate) fn five_of_quad(nibbles: Small, bits: &[u8; 4 * LANES], quad: usize) -> Small {
+    let bit = |i: usize| bits[i / 4 * 4 + quad / 2] >> (quad % 2 * 4 + i % 4) & 1;
+    Line(std::array::from_fn(|i| nibbles.0[i] + bit(i) as i8 * 16))
+}
 pub(crate) fn prefetch(_: *const u8) {}
 pub(crate) fn halves(x: &[u8; 2 * LANES]) -> F32 {
     F32(std::array::from_fn(|i| half_at(x, 2 * i)))
