@@ -19,7 +19,8 @@
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
 //! | `Small`, `low_nibbles high_nibbles six` | a line of weights in 0..=63, out of stored lines: nibbles, or a nibble and two bits at `J` |
 //! | `five five_of_quad` | nibbles with a fifth bit: bit `bit` of each byte, or bit 4 `quad` + j of each row's word for its byte j |
-//! | `dot4_small` | its product with 4 activations |
+//! | `dot4_small` | its product with 4 activations, added to a `Run`: 8 of weights below 16, 4 below 32, 2 below 64 |
+//! | `open close` | a run that goes on from sums, and the sums after it: sets without a byte product of their own add up a run in sixteen bits |
 //! | `biased` | a line of stored signed bytes, with `BIAS` added |
 //! | `prefetch` | asks for memory that will be read soon, wherever it is |
 //! | `halves unsigned signed` | LANES floats out of stored halves or bytes |

@@ -79,6 +79,20 @@ vectors! {
         std::array::from_fn(|j| v::isplat(starts[j]))
     }
 
+    #[inline]
+    fn open<const N: usize>(sums: &[v::I32; N]) -> [v::Run; N] {
+        std::array::from_fn(|j| v::open(sums[j]))
+    }
+
+    /// Ends a run and begins the next.
+    #[inline]
+    fn turn<const N: usize>(sums: &mut [v::I32; N], runs: &mut [v::Run; N]) {
+        for j in 0..N {
+            sums[j] = v::close(sums[j], runs[j]);
+            runs[j] = v::open(sums[j]);
+        }
+    }
+
     /// A block of nibbles of all rows, with a word of fifth bits for each row or none.
     #[inline]
     fn block_of_nibbles<const N: usize, const FIVE: bool>(
@@ -88,6 +102,7 @@ vectors! {
         starts: &[i32; N],
     ) -> [v::I32; N] {
         let mut sums = begin(starts);
+        let mut runs = open(&sums);
         for (i, line) in lines.iter().enumerate() {
             ahead(line);
             let (mut low, mut high) = (v::low_nibbles(line), v::high_nibbles(line));
@@ -96,8 +111,11 @@ vectors! {
                 high = v::five_of_quad(high, fifths, 4 + i);
             }
             for j in 0..N {
-                sums[j] = v::dot4_small(sums[j], low, quads[i][j]);
-                sums[j] = v::dot4_small(sums[j], high, quads[4 + i][j]);
+                runs[j] = v::dot4_small(runs[j], low, quads[i][j]);
+                runs[j] = v::dot4_small(runs[j], high, quads[4 + i][j]);
+            }
+            if i == 3 || FIVE && i == 1 {
+                turn(&mut sums, &mut runs);
             }
         }
         sums
@@ -227,12 +245,13 @@ vectors! {
                 steps_q4_k(bytes.try_into().expect("12 LANES bytes"), &mut steps, &mut mins);
                 let (steps, mins) = (steps.as_chunks::<{ v::LANES }>().0, mins.as_chunks::<{ v::LANES }>().0);
                 let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
-                let (runs, _) = lines.as_chunks::<8>();
-                let (fifths, runs) = runs.split_at(usize::from(FIVE));
-                let runs = runs.as_array::<4>().expect("the runs of a block");
+                let (eights, _) = lines.as_chunks::<8>();
+                let (fifths, nibbles) = eights.split_at(usize::from(FIVE));
+                let nibbles = nibbles.as_array::<4>().expect("32 lines of nibbles");
                 for (g, quads) in quads.as_chunks::<8>().0.iter().enumerate() {
                     let mut sums = [v::isplat(0); N];
-                    for (i, (line, quads)) in runs[g / 2].iter().zip(quads).enumerate() {
+                    let mut runs = open(&sums);
+                    for (i, (line, quads)) in nibbles[g / 2].iter().zip(quads).enumerate() {
                         if g % 2 == 0 {
                             ahead(line);
                         }
@@ -245,7 +264,10 @@ vectors! {
                             w = v::five(w, &fifths[0][i], g);
                         }
                         for j in 0..N {
-                            sums[j] = v::dot4_small(sums[j], w, quads[j]);
+                            runs[j] = v::dot4_small(runs[j], w, quads[j]);
+                        }
+                        if i == 7 || FIVE && i == 3 {
+                            turn(&mut sums, &mut runs);
                         }
                     }
                     add(&mut acc, sums, v::mul(d, v::unsigned(&steps[g])), &x_scales[g]);
@@ -287,6 +309,7 @@ vectors! {
                 {
                     for g in 0..8 {
                         let mut sums = begin(&starts[g]);
+                        let mut runs = open(&sums);
                         for i in 0..4 {
                             let (low, high) = (&low[4 * (g % 4) + i], &high[4 * (g % 2) + i]);
                             if g < 6 {
@@ -303,7 +326,10 @@ vectors! {
                                 _ => v::six::<3>(low, high),
                             };
                             for j in 0..N {
-                                sums[j] = v::dot4_small(sums[j], line, quads[4 * g + i][j]);
+                                runs[j] = v::dot4_small(runs[j], line, quads[4 * g + i][j]);
+                            }
+                            if i % 2 == 1 {
+                                turn(&mut sums, &mut runs);
                             }
                         }
                         add(&mut acc, sums, v::mul(d, v::signed(&steps[g])), &x[g / 2]);

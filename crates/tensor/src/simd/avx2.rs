@@ -16,6 +16,8 @@ pub(crate) type I32 = __m256i;
 pub(crate) type Weights = Line;
 /// Weights of 0..=63: an unsigned left factor as they are.
 pub(crate) type Small = __m256i;
+/// Sums of pairs of products, in sixteen bits.
+pub(crate) type Run = __m256i;
 pub(crate) type Sums = __m256i;
 pub(crate) type Factors = __m256;
 pub(crate) type Acc = __m256;
@@ -175,9 +177,19 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
+pub(crate) fn open(_: I32) -> Run {
+    _mm256_setzero_si256()
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn close(sums: I32, run: Run) -> I32 {
+    _mm256_add_epi32(sums, _mm256_madd_epi16(run, _mm256_set1_epi16(1)))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot4_small(run: Run, w: Small, x: [i8; 4]) -> Run {
     let x = _mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
-    _mm256_add_epi32(sums, products(w, x))
+    _mm256_add_epi16(run, _mm256_maddubs_epi16(w, x))
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

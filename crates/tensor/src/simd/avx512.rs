@@ -20,6 +20,7 @@ pub(crate) type F32 = __m512;
 pub(crate) type I32 = __m512i;
 pub(crate) type Line = __m512i;
 pub(crate) type Small = __m512i;
+pub(crate) type Run = I32;
 pub(crate) type Sums = __m512i;
 pub(crate) type Factors = __m512;
 pub(crate) type Acc = __m512;
@@ -185,8 +186,18 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
-    dot4(sums, w, x)
+pub(crate) fn open(sums: I32) -> Run {
+    sums
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn close(_: I32, run: Run) -> I32 {
+    run
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn dot4_small(run: Run, w: Small, x: [i8; 4]) -> Run {
+    dot4(run, w, x)
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]

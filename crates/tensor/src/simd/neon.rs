@@ -21,6 +21,7 @@ pub(crate) type F32 = float32x4_t;
 pub(crate) type I32 = int32x4_t;
 pub(crate) type Line = int8x16_t;
 pub(crate) type Small = int8x16_t;
+pub(crate) type Run = I32;
 pub(crate) type Acc = float32x4_t;
 
 pub(crate) const GROUPS: usize = 1;
@@ -186,8 +187,18 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
-    dot4(sums, w, x)
+pub(crate) fn open(sums: I32) -> Run {
+    sums
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn close(_: I32, run: Run) -> I32 {
+    run
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot4_small(run: Run, w: Small, x: [i8; 4]) -> Run {
+    dot4(run, w, x)
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]

@@ -15,6 +15,7 @@ pub(crate) struct I32([i32; LANES]);
 #[derive(Clone, Copy)]
 pub(crate) struct Line([i8; 4 * LANES]);
 pub(crate) type Small = Line;
+pub(crate) type Run = I32;
 #[derive(Clone, Copy)]
 pub(crate) struct Weights([i8; 32]);
 #[derive(Clone, Copy)]
@@ -100,8 +101,14 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     }))
 }
 
-pub(crate) fn dot4_small(sums: I32, w: Small, x: [i8; 4]) -> I32 {
-    dot4(sums, w, x)
+pub(crate) fn open(sums: I32) -> Run {
+    sums
+}
+pub(crate) fn close(_: I32, run: Run) -> I32 {
+    run
+}
+pub(crate) fn dot4_small(run: Run, w: Small, x: [i8; 4]) -> Run {
+    dot4(run, w, x)
 }
 pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
     Line(x.map(|x| x as i8))
