@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Draws what `kernels` measured under the two roofs of the machine.
 
-  cargo run --release -p ondine-tensor --example kernels -- 2 best 2048 q4_0 q8_0 q4_k q6_k bf16 > kernels.md
+  cargo run --release -p ondine-tensor --example kernels -- 2 best 4096 q4_0 q8_0 q4_k q6_k bf16 > kernels.md
   roofline.py kernels.md [-o docs/pictures/roofline.svg]
 
 Across: multiply-adds for each byte of weights that is read, which is the number of columns over the bytes a weight
 takes. Upwards: multiply-adds a second. The slope is the read probe, the flat roof the int8 probe; both are
-medians of what stood beside the samples. Needs nothing but Python.
+medians of what stood beside the samples. Of a format that has a line for interleaved weights that one is drawn. Needs
+nothing but Python.
 """
 import argparse
 import math
@@ -27,14 +28,15 @@ def read(path):
     formats, reads, peaks = {}, [], []
     for line in lines:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0].upper() not in BITS:
+        cells[0] = cells[0].upper().removesuffix(" INTERLEAVED")
+        if cells[0] not in BITS:
             continue
         points = []
         for n, cell in zip(columns, cells[1:]):
             rate, share = map(float, re.match(r"([\d.]+) \((\d+) %\)", cell).groups())
             if share:
                 (reads if n == 1 else peaks).append(rate / share * 100)
-            points.append((n, rate / (BITS[cells[0].upper()] / 8) if n == 1 else rate))
+            points.append((n, rate / (BITS[cells[0]] / 8) if n == 1 else rate))
         formats[cells[0]] = points
     return formats, statistics.median(reads), statistics.median(peaks), lines[0]
 

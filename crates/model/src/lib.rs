@@ -2,7 +2,7 @@
 //!
 //! A [`Model`] turns tokens into logits. It owns weights and nothing else: what it remembers of a
 //! conversation lies in the [`Cache`](ondine_cache::Cache) it is
-//! given, and what computes is the [`Cpu`](ondine_tensor::Cpu) it is given.
+//! given, and what computes is the [`Cpu`] it is given.
 //! An [`Encoder`] turns the tokens of a whole text into a row for each, and remembers nothing.
 //! The crate refuses to know text, sampling, files and how weights are stored.
 //!

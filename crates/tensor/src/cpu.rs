@@ -4,16 +4,18 @@
 //! is split; what is computed stands in `kernel`. Every operation gives the same result on the
 //! same instruction set whatever the number of threads, since an output element is always
 //! computed whole, by one thread, in one order.
+//!
+//! Attention stands in `cpu/attention.rs`, rotary positions in `cpu/rope.rs`.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use half::f16;
 
 use crate::bytes::{Arena, Settling};
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile};
-use crate::kernel::attend::{self, Span, Weight};
+use crate::kernel::attend;
 use crate::kernel::bf16_product::{self, PairPanel};
 use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
@@ -23,8 +25,13 @@ use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Pool, Shares};
 use crate::rows::Rows;
 
-/// Tokens in a page of keys and values.
-pub const PAGE: usize = attend::PAGE;
+mod attention;
+mod rope;
+
+pub use attention::{KvPages, KvPagesMut, PAGE};
+pub use rope::{Rope, RopeStyle};
+
+use attention::{Lookup, Partial};
 
 /// Up to this many rows of activations (columns, to the kernels) quantised weights are read row by
 /// row; beyond, in panels.
@@ -68,33 +75,6 @@ struct Scratch {
     row: Quantised,
     lookup: Lookup,
     rounded: Vec<f16>,
-}
-
-/// What attention to a piece works with.
-#[derive(Default)]
-struct Lookup {
-    scores: Vec<f32>,
-    queries: Vec<f32>,
-}
-
-/// What attention to the pieces of a few heads gave: 16 columns a unit, of which the first count.
-#[derive(Default)]
-struct Partial {
-    sums: Vec<f32>,
-    weights: Vec<[Weight; 16]>,
-}
-
-/// Columns of one key/value head that attend together, and the pages they see.
-struct View {
-    head: usize,
-    columns: Range<usize>,
-    pages: Range<usize>,
-}
-
-impl View {
-    fn pieces(&self) -> Range<usize> {
-        self.pages.start / attend::PIECE..self.pages.end.div_ceil(attend::PIECE)
-    }
 }
 
 #[derive(Default)]
@@ -544,252 +524,6 @@ impl Cpu {
         });
     }
 
-    /// Turns the heads of each row by the angles of its position, row 0 at `first_position`.
-    ///
-    /// # Panics
-    /// Where a row is not whole heads, or a head is narrower than what is turned.
-    pub fn rope(&self, x: &mut Rows, heads: usize, rope: &Rope, first_position: usize) {
-        let head_dim = x.width().checked_div(heads).unwrap_or(0);
-        assert_eq!(head_dim * heads, x.width(), "rope: a row is not {heads} heads");
-        assert!(rope.dims <= head_dim, "rope: {} of {head_dim} dimensions", rope.dims);
-        if x.count() == 0 || rope.dims == 0 {
-            return;
-        }
-        rope.reach(first_position + x.count());
-        let table = rope.table.read().unwrap_or_else(PoisonError::into_inner);
-        let half = rope.dims / 2;
-        self.each_row(x, |r, row| {
-            let at = (first_position + r) * half;
-            let angles = &table[at..at + half];
-            for head in row.chunks_exact_mut(head_dim) {
-                match rope.style {
-                    RopeStyle::Interleaved => {
-                        element::rope_interleaved(&mut head[..rope.dims], angles);
-                    }
-                    RopeStyle::Halves => element::rope_halves(&mut head[..rope.dims], angles),
-                }
-            }
-        });
-    }
-
-    /// Rounds keys and values of new tokens into their pages, row 0 at `first_position`.
-    ///
-    /// `pages.keys[0]` is the page that holds `first_position`.
-    ///
-    /// # Panics
-    /// Where the pages are too few or have another shape.
-    pub fn store_kv(&self, k: &Rows, v: &Rows, pages: &mut KvPagesMut<'_>, first_position: usize) {
-        let (heads, dim) = (pages.kv_heads, pages.head_dim);
-        assert_eq!((k.width(), v.width()), (heads * dim, heads * dim), "store_kv: widths");
-        assert_eq!(k.count(), v.count(), "store_kv: counts");
-        let mut scratch = lock(&self.scratch[0]);
-        for r in 0..k.count() {
-            let slot = first_position % PAGE + r;
-            let (page, slot) = (slot / PAGE, slot % PAGE);
-            let (keys, values) = (&mut *pages.keys[page], &mut *pages.values[page]);
-            for h in 0..heads {
-                let head = h * dim..(h + 1) * dim;
-                let inside = h * dim * PAGE..(h + 1) * dim * PAGE;
-                attend::store(
-                    self.isa,
-                    &k.row(r)[head.clone()],
-                    &v.row(r)[head],
-                    &mut keys[inside.clone()],
-                    &mut values[inside],
-                    slot,
-                    &mut scratch.rounded,
-                );
-            }
-        }
-    }
-
-    /// Causal attention: row `r` of `q` (count, heads × head_dim) stands at
-    /// `first_position + r` and sees that token and all before it, or the last `window` of them
-    /// where one is given; pages that no row of a tile sees are not read. Query heads share
-    /// key/value heads in equal groups. `out` has `q`'s shape.
-    ///
-    /// # Panics
-    /// Where shapes differ, heads are not whole groups, the pages end too early, or the window is
-    /// zero.
-    pub fn attend(
-        &self,
-        q: &Rows,
-        kv: &KvPages<'_>,
-        first_position: usize,
-        scale: f32,
-        window: Option<usize>,
-        out: &mut Rows,
-    ) {
-        let window = window.unwrap_or(usize::MAX);
-        assert!(window > 0, "attend: a token sees itself");
-        let sees = |row: usize| {
-            let end = first_position + row + 1;
-            end.saturating_sub(window)..end
-        };
-        self.attend_seeing(q, kv, sees, scale, out);
-    }
-
-    /// Attention in both directions: every row of `q` sees all `q.count()` tokens. Otherwise as
-    /// [`Cpu::attend`].
-    ///
-    /// # Panics
-    /// As [`Cpu::attend`].
-    pub fn attend_all(&self, q: &Rows, kv: &KvPages<'_>, scale: f32, out: &mut Rows) {
-        self.attend_seeing(q, kv, |_| 0..q.count(), scale, out);
-    }
-
-    /// Attention where row `r` sees the tokens `sees(r)`; for later rows both ends come no earlier.
-    fn attend_seeing<'k>(
-        &self,
-        q: &Rows,
-        kv: &KvPages<'k>,
-        sees: impl Fn(usize) -> Range<usize> + Sync,
-        scale: f32,
-        out: &mut Rows,
-    ) {
-        let dim = kv.head_dim;
-        assert_eq!((q.count(), q.width()), (out.count(), out.width()), "attend: shapes");
-        let heads = q.width().checked_div(dim).unwrap_or(0);
-        assert_eq!(heads * dim, q.width(), "attend: queries are not heads of {dim}");
-        assert!(kv.kv_heads > 0 && heads.is_multiple_of(kv.kv_heads), "attend: groups");
-        assert_eq!(kv.page_tokens, PAGE, "attend: page size");
-        let tokens = q.count().checked_sub(1).map_or(0, |last| sees(last).end);
-        assert!(
-            kv.keys.len() >= tokens.div_ceil(PAGE) && kv.values.len() >= kv.keys.len(),
-            "attend: {tokens} tokens in {} pages",
-            kv.keys.len()
-        );
-        let group = heads / kv.kv_heads;
-        // Columns of one key/value head: its query heads at every position, position-major.
-        let columns = group * q.count();
-        let share = (columns * kv.kv_heads).div_ceil(self.threads() * 2).max(1);
-        let mut views: Vec<View> = Vec::new();
-        for head in 0..kv.kv_heads {
-            let mut first = 0;
-            while first < columns {
-                let n = attend::tile_cols(self.isa, (columns - first).min(share));
-                // Columns go by position, so the first begins first and the last ends last.
-                let (start, end) = (sees(first / group).start, sees((first + n - 1) / group).end);
-                let pages = start / PAGE..end.div_ceil(PAGE);
-                views.push(View { head, columns: first..first + n, pages });
-                first += n;
-            }
-        }
-        let place = |view: &View, j: usize| {
-            let column = view.columns.start + j;
-            (column / group, view.head * group + column % group)
-        };
-        // One piece of a view, into `out` and `weights`.
-        let attend = |view: &View,
-                      piece: usize,
-                      s: &mut Lookup,
-                      out: &mut [f32],
-                      weights: &mut [Weight]| {
-            let n = view.columns.len();
-            s.queries.resize(dim * n, 0.0);
-            let from = view.pages.start.max(piece * attend::PIECE);
-            let to = view.pages.end.min((piece + 1) * attend::PIECE);
-            let mut seen = [const { 0..0 }; 16];
-            for (j, seen) in seen.iter_mut().enumerate().take(n) {
-                let (row, head) = place(view, j);
-                let tokens = sees(row);
-                let inside = |token: usize| token.clamp(from * PAGE, to * PAGE) - from * PAGE;
-                *seen = inside(tokens.start)..inside(tokens.end);
-                let q = &q.row(row)[head * dim..(head + 1) * dim];
-                for (to, q) in s.queries.chunks_exact_mut(n).zip(q) {
-                    to[j] = q * scale;
-                }
-            }
-            let inside = view.head * dim * PAGE..(view.head + 1) * dim * PAGE;
-            let of_head = |pages: &[&'k [f16]]| -> Vec<&'k [f16]> {
-                pages[from..to].iter().map(|page| &page[inside.clone()]).collect()
-            };
-            let (keys, values) = (of_head(&kv.keys), of_head(&kv.values));
-            let span = Span { keys: &keys, values: &values, head_dim: dim };
-            attend::attend(self.isa, &s.queries, &span, &seen[..n], &mut s.scores, out, weights);
-        };
-        let parts = Parts::new(out.as_mut_slice());
-        let put = |view: &View, j: usize, sums: &mut [f32], weight: Weight| {
-            attend::finish(sums, weight);
-            let (row, head) = place(view, j);
-            let at = row * q.width() + head * dim;
-            // SAFETY: a column is in one view, a view is put by one thread, once, and columns
-            // differ in row or head.
-            unsafe { parts.part(at..at + dim) }.copy_from_slice(sums);
-        };
-
-        let units: Vec<(usize, usize)> = (views.iter().enumerate())
-            .flat_map(|(i, view)| view.pieces().map(move |piece| (i, piece)))
-            .collect();
-        // Later columns see more tokens: the long units go first.
-        if views.len() >= self.threads() * 2 || units.len() == views.len() {
-            let chunks = Chunks::new(views.len(), 1);
-            self.pool.run(&|thread| {
-                let mut scratch = lock(&self.scratch[thread]);
-                let Scratch { out, lookup, .. } = &mut *scratch;
-                while let Some(range) = chunks.take() {
-                    let view = &views[views.len() - 1 - range.start];
-                    let n = view.columns.len();
-                    out.resize(2 * n * dim, 0.0);
-                    let (sums, next) = out.split_at_mut(n * dim);
-                    let (mut weights, mut of_next) = ([Weight::NONE; 16], [Weight::NONE; 16]);
-                    for piece in view.pieces() {
-                        if piece == view.pieces().start {
-                            attend(view, piece, lookup, sums, &mut weights);
-                            continue;
-                        }
-                        attend(view, piece, lookup, next, &mut of_next);
-                        let columns = sums.chunks_exact_mut(dim).zip(next.chunks_exact(dim));
-                        for ((sums, next), (w, of_next)) in
-                            columns.zip(weights.iter_mut().zip(of_next))
-                        {
-                            attend::merge(sums, w, next, of_next);
-                        }
-                    }
-                    for (j, sums) in sums.chunks_exact_mut(dim).enumerate() {
-                        put(view, j, sums, weights[j]);
-                    }
-                }
-            });
-            return;
-        }
-        // Few heads and many tokens: threads share the pieces of a head.
-        let mut partial = lock(&self.partial);
-        let Partial { sums, weights } = &mut *partial;
-        let stride = 16 * dim;
-        sums.resize(units.len() * stride, 0.0);
-        weights.resize(units.len(), [Weight::NONE; 16]);
-        let (all_sums, all_weights) = (Parts::new(sums), Parts::new(weights));
-        let chunks = Chunks::new(units.len(), 1);
-        self.pool.run(&|thread| {
-            let mut scratch = lock(&self.scratch[thread]);
-            while let Some(range) = chunks.take() {
-                let at = range.start;
-                let (view, piece) = (&views[units[at].0], units[at].1);
-                // SAFETY: `chunks` gives each unit to one thread, once.
-                let (sums, weights) = unsafe {
-                    (all_sums.part(at * stride..(at + 1) * stride), all_weights.part(at..at + 1))
-                };
-                let n = view.columns.len();
-                attend(view, piece, &mut scratch.lookup, &mut sums[..n * dim], &mut weights[0]);
-            }
-        });
-        let mut at = 0;
-        for view in &views {
-            let pieces = view.pieces().len();
-            let (first, later) = sums[at * stride..(at + pieces) * stride].split_at_mut(stride);
-            let (weight, of_later) = weights[at..at + pieces].split_at_mut(1);
-            for (j, sums) in first.chunks_exact_mut(dim).enumerate().take(view.columns.len()) {
-                let weight = &mut weight[0][j];
-                for (later, of_later) in later.chunks_exact(stride).zip(&*of_later) {
-                    attend::merge(sums, weight, &later[j * dim..(j + 1) * dim], of_later[j]);
-                }
-                put(view, j, sums, *weight);
-            }
-            at += pieces;
-        }
-    }
-
     /// `gate = silu(gate) * up`.
     ///
     /// # Panics
@@ -956,131 +690,6 @@ fn split<'a, 'p>(
         let (start, end) = (range.start.max(first), range.end.min(before));
         (start < end).then(|| (p, (start - first) * BLOCK..p.w.rows().min((end - first) * BLOCK)))
     })
-}
-
-/// How a head's dimensions are paired for rotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RopeStyle {
-    /// Neighbours: (0, 1), (2, 3) ... (the llama family's files).
-    Interleaved,
-    /// Half the turned dimensions apart: (0, n/2), (1, n/2 + 1) ... (qwen, gpt-neox).
-    Halves,
-}
-
-/// Rotary positions: the angle of pair `i` at position `p` is
-/// `p * base^(-2i / dims) / factor[i] * (scale + kept[i] * (1 - scale))` (Su et al. 2021; factors
-/// as in Llama 3; pairs that keep their speed, and a magnitude that a turned head is multiplied
-/// with, as in YaRN, Peng et al. 2023).
-///
-/// The power is reached by multiplying in single precision from pair to pair, as ggml does: at
-/// position 500 the rounding is worth up to a ten-thousandth of a radian, enough to tip the
-/// rounding of activations further on, and files are judged by how they answer there.
-pub struct Rope {
-    style: RopeStyle,
-    dims: usize,
-    /// What an angle is multiplied with from one pair to the next.
-    ratio: f32,
-    scale: f32,
-    magnitude: f32,
-    /// One divisor for each pair.
-    factors: Vec<f32>,
-    /// How far each pair is spared the scale: 0 not at all, 1 wholly.
-    kept: Vec<f32>,
-    /// (positions, dims / 2) cosines and sines, made as far as they were needed.
-    table: RwLock<Vec<[f32; 2]>>,
-}
-
-impl Rope {
-    /// `dims` is how many of a head's dimensions are turned (even); `factors` divide the angles,
-    /// one for each pair.
-    ///
-    /// # Panics
-    /// Where `dims` is odd or the factors are not `dims / 2`.
-    pub fn new(
-        style: RopeStyle,
-        dims: usize,
-        base: f32,
-        factors: Option<&[f32]>,
-        scale: f32,
-    ) -> Rope {
-        assert!(dims.is_multiple_of(2), "rope turns pairs, not {dims} dimensions");
-        assert!(factors.is_none_or(|f| f.len() == dims / 2), "rope: one factor a pair");
-        let ratio = base.powf(-2.0 / dims as f32);
-        let factors = factors.map_or_else(|| vec![1.0; dims / 2], <[f32]>::to_vec);
-        let (magnitude, kept) = (1.0, vec![0.0; dims / 2]);
-        Rope { style, dims, ratio, scale, magnitude, factors, kept, table: RwLock::default() }
-    }
-
-    /// Spares pair `i` the scale by the part `kept[i]`, from 0 (not at all, as without this) to 1.
-    ///
-    /// # Panics
-    /// Where there is not one for each pair.
-    pub fn keeping(self, kept: Vec<f32>) -> Rope {
-        assert_eq!(kept.len(), self.dims / 2, "rope: one part a pair");
-        Rope { kept, ..self }
-    }
-
-    /// Multiplies what is turned with `magnitude`, 1 without this.
-    pub fn magnified(self, magnitude: f32) -> Rope {
-        Rope { magnitude, ..self }
-    }
-
-    /// Makes the table reach `positions`, in steps so that decoding seldom waits for it.
-    fn reach(&self, positions: usize) {
-        let half = self.dims / 2;
-        let have = self.table.read().unwrap_or_else(PoisonError::into_inner).len() / half;
-        if have >= positions {
-            return;
-        }
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        for position in table.len() / half..positions.next_multiple_of(64) {
-            let mut angle = position as f32;
-            for (factor, kept) in self.factors.iter().zip(&self.kept) {
-                let turn = angle / factor;
-                let turn = self.scale * turn * (1.0 - kept) + turn * kept;
-                let (sin, cos) = f64::from(turn).sin_cos();
-                table.push([cos as f32 * self.magnitude, sin as f32 * self.magnitude]);
-                angle *= self.ratio;
-            }
-        }
-    }
-}
-
-impl std::fmt::Debug for Rope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Rope({:?}, {} dimensions)", self.style, self.dims)
-    }
-}
-
-/// Keys and values of one layer, in pages of [`PAGE`] tokens from position 0 on.
-///
-/// How a page lies inside is the kernels' affair: (kv_heads, head_dim, PAGE) for keys and
-/// (kv_heads, PAGE, head_dim) for values. Both are `kv_heads * head_dim * PAGE` long.
-pub struct KvPages<'a> {
-    /// Pages of keys.
-    pub keys: Vec<&'a [f16]>,
-    /// Pages of values.
-    pub values: Vec<&'a [f16]>,
-    /// Tokens in a page: [`PAGE`].
-    pub page_tokens: usize,
-    /// Key/value heads.
-    pub kv_heads: usize,
-    /// Dimensions of a head.
-    pub head_dim: usize,
-}
-
-/// Pages to write new tokens into; the first holds the first new position.
-pub struct KvPagesMut<'a> {
-    /// Pages of keys.
-    pub keys: Vec<&'a mut [f16]>,
-    /// Pages of values.
-    pub values: Vec<&'a mut [f16]>,
-    /// Tokens in a page: [`PAGE`].
-    pub page_tokens: usize,
-    /// Key/value heads.
-    pub kv_heads: usize,
-    /// Dimensions of a head.
-    pub head_dim: usize,
 }
 
 /// Turns scores into probabilities, in place.

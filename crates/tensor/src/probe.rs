@@ -3,34 +3,49 @@
 //! Both probes use the pool's own threads and take some tens of milliseconds. They return work
 //! done; the caller holds the clock, since this crate has none.
 
+use crate::bytes::{Arena, Bytes};
 use crate::cpu::Cpu;
 use crate::isa::Isa;
+use crate::kernel::interleaved::AHEAD;
 use crate::kernel::panel;
 use crate::simd::{on, vectors};
 use std::hint::black_box;
 use std::sync::Mutex;
 
-/// Memory to read sequentially, more than caches hold.
+/// Memory to read sequentially, more than caches hold: on huge pages and asked for ahead, as the
+/// kernels read weights, so that it is the limit of what they could reach.
 pub struct ReadProbe {
-    data: Vec<f32>,
+    data: Bytes,
 }
+
+/// Shares are whole pieces, and a piece is whole lines of every set.
+const PIECE: usize = 4096;
 
 impl ReadProbe {
     /// Fills `bytes` of memory.
     pub fn new(bytes: usize) -> ReadProbe {
-        ReadProbe { data: vec![1.0; bytes / 4] }
+        let whole = bytes.next_multiple_of(PIECE);
+        let Ok(mut arena) = Arena::new(whole) else {
+            return ReadProbe { data: Bytes::from_vec(vec![1; whole]) };
+        };
+        let mut blank = arena.take(whole).expect("an arena of this size");
+        blank.as_mut_slice().fill(1);
+        let data = blank.filled();
+        let mut settling = arena.settle();
+        while settling.step() {}
+        ReadProbe { data }
     }
 
     /// Reads all of it once, each thread its share, and returns how many bytes that was.
     pub fn run(&self, cpu: &Cpu) -> usize {
-        let share = self.data.len().div_ceil(cpu.threads()).max(1);
-        let shares: Vec<&[f32]> = self.data.chunks(share).collect();
+        let share = self.data.len().div_ceil(cpu.threads()).next_multiple_of(PIECE).max(1);
+        let shares: Vec<&[u8]> = self.data.chunks(share).collect();
         cpu.pool().run_all(&|thread| {
             if let Some(share) = shares.get(thread) {
                 black_box(on!(cpu.isa(), read(share)));
             }
         });
-        self.data.len() * 4
+        self.data.len()
     }
 }
 
@@ -48,19 +63,16 @@ pub fn int8_probe(cpu: &Cpu, rounds: usize) -> u64 {
 }
 
 vectors! {
-    pub(super) fn read(data: &[f32]) -> f32 {
-        let (vectors, _) = data.as_chunks::<{ v::LANES }>();
-        let mut sums = [v::zero(); 8];
-        for eight in vectors.as_chunks::<8>().0 {
+    pub(super) fn read(data: &[u8]) -> f32 {
+        let (lines, _) = data.as_chunks::<{ 4 * v::LANES }>();
+        let mut sums = [v::isplat(0); 8];
+        for eight in lines.as_chunks::<8>().0 {
             for i in 0..8 {
-                sums[i] = v::add(v::load(&eight[i]), sums[i]);
+                v::prefetch(eight[i].as_ptr().wrapping_add(AHEAD));
+                sums[i] = v::dot4(sums[i], v::biased(&eight[i]), [1; 4]);
             }
         }
-        let mut total = 0.0;
-        for sum in sums {
-            total += v::sum(sum);
-        }
-        total
+        sums.into_iter().map(|sum| v::sum(v::to_f32(sum))).sum()
     }
 
     pub(super) fn multiply(lines: &[i8], quads: &[[i8; 4]], rounds: usize) -> u64 {

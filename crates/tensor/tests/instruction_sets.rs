@@ -5,7 +5,9 @@
 //! user-mode emulation, where starting a thread hangs (`scripts/neon`). The definitions
 //! themselves are judged by the tests inside the crate.
 
-use ondine_tensor::{Bytes, Cpu, DType, Isa, KvPages, KvPagesMut, Matrix, Rope, RopeStyle, Rows};
+use ondine_tensor::{
+    Arena, Bytes, Cpu, DType, Isa, KvPages, KvPagesMut, Matrix, Rope, RopeStyle, Rows,
+};
 
 struct Random(u64);
 
@@ -88,6 +90,18 @@ fn check_products(scalar: &Cpu, cpu: &Cpu, random: &mut Random) -> (usize, f32) 
             cpu.matmul(&x, &mut [(&w, &mut b)]);
             let d = distance(a.as_slice(), b.as_slice());
             assert!(d < 2e-5, "{dtype} {rows}x{cols} by {columns} on {}: {d}", cpu.isa());
+            worst = worst.max(d);
+            count += 1;
+            // The same with interleaved rows, where the type has them.
+            let rows = 16 * (1 + random.below(3));
+            let w = random.matrix(dtype, rows, cols);
+            let mut arena = Arena::new(w.bytes().len()).expect("address space");
+            let Some(grouped) = cpu.interleave(&w, &mut arena) else { continue };
+            let [mut a, mut b] = [(); 2].map(|()| Rows::new(columns, w.rows()));
+            scalar.matmul(&x, &mut [(&w, &mut a)]);
+            cpu.matmul(&x, &mut [(&grouped, &mut b)]);
+            let d = distance(a.as_slice(), b.as_slice());
+            assert!(d < 2e-5, "{dtype} interleaved, {columns} columns on {}: {d}", cpu.isa());
             worst = worst.max(d);
             count += 1;
         }

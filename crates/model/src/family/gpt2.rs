@@ -17,6 +17,8 @@ fn attention(w: &Weights<'_>, block: &str) -> Result<Attention, ModelError> {
     if heads != kv_heads || heads * head_dim != width {
         return Err(w.unsupported("heads that are not all alike and as wide as the stream"));
     }
+    // A gpt2 without this bias is none.
+    w.vector(&format!("{block}.attn_qkv.bias"), 3 * width)?;
     let [query, key, value] = w.fused(&format!("{block}.attn_qkv"), [width; 3], width)?;
     let output = w.biased(&format!("{block}.attn_output"), width, width)?;
     let (head_norms, sight) = (None, Sight::unturned(head_dim));

@@ -13,7 +13,7 @@ use crate::kernel::activation::Tile;
 use crate::simd::{on, vectors};
 
 /// How far ahead of the multiplications memory is asked for, in bytes.
-const AHEAD: usize = 8 << 10;
+pub(crate) const AHEAD: usize = 8 << 10;
 
 /// Multiplies whole groups of rows with a tile's columns: `out` is (groups, columns, LANES).
 pub(crate) fn times(
