@@ -72,6 +72,8 @@ def export(state, tokenizer_path, functions, out, kind):
     writer.add_string("ondine.fim.order", "spm")
     writer.add_uint32("ondine.fim.prefix_tokens", FIM_PREFIX)
     writer.add_uint32("ondine.fim.suffix_tokens", FIM_SUFFIX)
+    # Three gaps of four end with their line, and behind it the model does not know where it is.
+    writer.add_string("ondine.fim.stop", "\n")
 
     q8 = gguf.GGMLQuantizationType.Q8_0
     for name, tensor in state["average"].items():

@@ -43,6 +43,11 @@ impl Wishes {
         }
     }
 
+    /// Ends every answer at this text too.
+    pub(crate) fn stop_at(&mut self, text: Option<String>) {
+        self.stop.extend(text);
+    }
+
     /// Holds every answer to a grammar.
     pub(crate) fn constrain(&mut self, grammar: Option<Grammar>) {
         self.grammar = grammar;

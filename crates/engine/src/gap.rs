@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `ondine.fim.order` | `psm` (prefix, suffix, middle: the usual one) or `spm` (the suffix first, so that the middle simply goes on from the prefix) |
 //! | `ondine.fim.prefix_tokens`, `ondine.fim.suffix_tokens` | the most tokens next to the gap that are given |
+//! | `ondine.fim.stop` | a text that ends a filling, such as a line break for a model that fills lines |
 //!
 //! Both orders are of Bavarian et al. 2022 (<https://arxiv.org/abs/2207.14255>); `spm` is the joint
 //! form of their section 3, whose marks stand so that one model can be taught both.
@@ -15,11 +16,13 @@ use ondine_text::tokenizer::Fim;
 use ondine_text::vocab::TokenId;
 
 /// What a model wants around a gap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GapForm {
     suffix_first: bool,
     prefix_tokens: Option<usize>,
     suffix_tokens: Option<usize>,
+    /// What ends a filling beside the tokens that end any answer.
+    pub(crate) stop: Option<String>,
 }
 
 impl GapForm {
@@ -37,7 +40,9 @@ impl GapForm {
         };
         let prefix_tokens = tokens("ondine.fim.prefix_tokens")?;
         let suffix_tokens = tokens("ondine.fim.suffix_tokens")?;
-        Ok(GapForm { suffix_first, prefix_tokens, suffix_tokens })
+        let stop = metadata.string("ondine.fim.stop").map_err(|error| error.to_string())?;
+        let stop = stop.filter(|text| !text.is_empty()).map(str::to_owned);
+        Ok(GapForm { suffix_first, prefix_tokens, suffix_tokens, stop })
     }
 
     /// The prompt: what stands next to the gap, between the marks.
@@ -80,8 +85,10 @@ mod tests {
             ("ondine.fim.order", "spm".into()),
             ("ondine.fim.prefix_tokens", 2u32.into()),
             ("ondine.fim.suffix_tokens", 1u32.into()),
+            ("ondine.fim.stop", "\n".into()),
         ]);
         let form = form.unwrap();
+        assert_eq!(form.stop.as_deref(), Some("\n"));
         assert_eq!(form.prompt(FIM, &[1, 2, 3], &[4, 5]), [100, 101, 4, 102, 2, 3]);
         assert_eq!(form.prompt(FIM, &[], &[]), [100, 101, 102]);
     }

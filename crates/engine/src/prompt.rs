@@ -69,6 +69,14 @@ impl Engine {
         Ok(self.with_first_token(self.gap_form()?.prompt(fim, &prefix, &suffix)))
     }
 
+    /// A text that ends the filling of a gap, where the file names one.
+    ///
+    /// # Errors
+    /// A file that asks for what is not known.
+    pub fn fim_stop(&self) -> Result<Option<String>, EngineError> {
+        Ok(self.gap_form()?.stop)
+    }
+
     /// The token that every text begins with, where the model wants one.
     pub fn first_token(&self) -> Option<TokenId> {
         let tokenizer = self.tokenizer().ok()?;

@@ -75,6 +75,7 @@ pub trait Encoder: Send + Sync {
         let (cache, scratch_ref) = (&mut cache, &mut scratch);
         let mut run = Run { cpu, cache, scratch: scratch_ref, first: 0, horizon: context };
         self.layers(&mut run, tokens);
+        cpu.tend();
         Ok(scratch.h)
     }
 }

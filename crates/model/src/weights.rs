@@ -42,8 +42,13 @@ impl<'a> Weights<'a> {
         let shape = Shape::new(hparams)?;
         // Where the system has no room, the weights stay where they lie: slower, and as right.
         let place = layout.and_then(|cpu| {
-            let size = |bytes: usize| bytes.next_multiple_of(Arena::LINE);
-            let all = file.tensors.iter().map(|tensor| size(tensor.data.len())).sum();
+            // A tensor may come in parts, such as experts, and each begins a line.
+            let all = (file.tensors.iter())
+                .map(|tensor| {
+                    let parts = 8 + tensor.dims.get(2).copied().unwrap_or(1);
+                    tensor.data.len().saturating_add(parts.saturating_mul(Arena::LINE))
+                })
+                .fold(0, usize::saturating_add);
             Some((cpu, RefCell::new(Arena::new(all).ok()?)))
         });
         let (taken, tied) = (RefCell::default(), RefCell::default());

@@ -1,4 +1,5 @@
-//! Read-only bytes that are cheap to clone: a mapped file, an owned vector, or a static.
+//! Read-only bytes that are cheap to clone: a mapped file, an owned vector, a filled piece of an
+//! [`Arena`], or a static.
 //!
 //! Every weight in the house lies in a [`Bytes`]. It knows nothing of what the bytes mean.
 
@@ -194,7 +195,7 @@ impl Settling {
     }
 
     /// Moves the next huge page; whether there is more to do. There is none when the system does not
-    /// have such pages, or when nobody holds a piece of the memory any more.
+    /// know such pages, or when nobody holds a piece of the memory any more.
     #[cfg(target_os = "linux")]
     pub(crate) fn step(&mut self) -> bool {
         let Some(memory) = self.memory.upgrade() else { return false };
@@ -208,7 +209,8 @@ impl Settling {
             libc::madvise(start.cast(), HUGE, libc::MADV_COLLAPSE)
         };
         self.at += HUGE;
-        done == 0
+        // Where memory is short just now, a page stays as it is and the next is tried.
+        done == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL)
     }
 
     /// This system chooses its pages by itself.

@@ -2,8 +2,8 @@
 //!
 //! A [`Cpu`] owns the threads and chooses the instruction set, once. It decides how an operation
 //! is split; what is computed stands in `kernel`. Every operation gives the same result on the
-//! same instruction set whatever the number of threads, since an output element is always
-//! computed whole, by one thread, in one order.
+//! same instruction set whatever the number of threads: an output element is computed whole, by one
+//! thread, in one order, or (in attention) in pieces that are always the same and merged in order.
 //!
 //! Attention stands in `cpu/attention.rs`, rotary positions in `cpu/rope.rs`.
 
@@ -48,7 +48,8 @@ const PIECE: usize = 2;
 /// file.
 const HANDFUL: usize = 1 << 20;
 
-/// In how many shares memory moves to better pages: as many tokens pass until all has.
+/// After how many calls of [`Cpu::tend`] all memory has moved to better pages: evaluations of a
+/// model, which while decoding are tokens.
 const SHARES: usize = 512;
 
 /// Below this many floats a second thread costs more than it brings.
@@ -63,8 +64,15 @@ pub struct Cpu {
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
     partial: Mutex<Partial>,
-    /// What is on its way to better pages, and how many bytes go at a time; see [`Cpu::settle`].
-    settling: Mutex<Vec<(Settling, usize)>>,
+    /// What is on its way to better pages; see [`Cpu::settle`].
+    settling: Mutex<Vec<Settles>>,
+}
+
+/// Memory on its way to better pages: how much there was, and how often it was tended.
+struct Settles {
+    settling: Settling,
+    total: usize,
+    tended: usize,
 }
 
 /// One thread's buffers, kept so that a token costs no allocation.
@@ -189,7 +197,9 @@ impl Cpu {
     /// type has no kernel for it, rows are not whole groups, or the arena is full.
     pub fn interleave(&self, weights: &Matrix, arena: &mut Arena) -> Option<Matrix> {
         let lanes = panel::lanes(self.isa);
-        let fits = weights.lanes() == 1 && weights.rows().is_multiple_of(lanes);
+        let fits = weights.lanes() == 1
+            && weights.rows().is_multiple_of(lanes)
+            && !weights.bytes().is_empty();
         if !fits || !layout::interleaves(weights.dtype()) {
             return None;
         }
@@ -216,20 +226,24 @@ impl Cpu {
     /// To be called when an arena is full: its memory moves to huge pages while it is used, a share
     /// with each [`Cpu::tend`]. What is read from one end to the other for every token is read a
     /// quarter faster from those, but fresh ones cost some systems several times what small ones do,
-    /// so nobody waits for them, and nothing is done for who asks for one answer and is gone.
+    /// so they are fetched one by one, and none for who asks for one answer and is gone.
     pub fn settle(&self, arena: Arena) {
         let settling = arena.settle();
-        let share = settling.left().div_ceil(SHARES);
-        lock(&self.settling).push((settling, share));
+        let (total, tended) = (settling.left(), 0);
+        if total > 0 {
+            lock(&self.settling).push(Settles { settling, total, tended });
+        }
     }
 
     /// To be called now and then between other work: does a share of what [`Cpu::settle`] began.
     pub fn tend(&self) {
         let mut all = lock(&self.settling);
-        let Some((settling, share)) = all.last_mut() else { return };
-        let before = settling.left();
-        while before - settling.left() < *share {
-            if !settling.step() {
+        let Some(last) = all.last_mut() else { return };
+        last.tended += 1;
+        // No page before its time has come: of a small model one in ten calls moves one.
+        let left = last.total - last.total / SHARES * last.tended.min(SHARES);
+        while last.settling.left() > left {
+            if !last.settling.step() {
                 all.pop();
                 return;
             }
@@ -238,8 +252,8 @@ impl Cpu {
 
     /// Ends what [`Cpu::settle`] began: for those who measure.
     pub fn settled(&self) {
-        for (mut settling, _) in lock(&self.settling).drain(..) {
-            while settling.step() {}
+        for mut last in lock(&self.settling).drain(..) {
+            while last.settling.step() {}
         }
     }
 

@@ -64,8 +64,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let progress = Progress::new("samples", 2 * plan.repeat as u64);
     let watch = Watch::new();
     let mut bench = Bench::new(&*model, &cpu);
-    // One pass that is not counted touches every page of the file and starts the threads, and what
-    // improves the weights' pages in the background comes to its end. It is
+    // One pass that is not counted touches every page of the file and starts the threads, and the
+    // weights' move to better pages, else spread over many tokens, is brought to its end. It is
     // as large as any that follows, so the peak of memory is known after it, and the probes,
     // which need memory of their own, do not spoil that figure.
     bench.pass(&plan)?;

@@ -21,7 +21,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let prompt = engine
         .fim_prompt(&prefix, &suffix)
         .map_err(|error| Failure::from(error).at(path.display()))?;
-    let wishes = Wishes::read(arguments);
+    let mut wishes = Wishes::read(arguments);
+    wishes.stop_at(engine.fim_stop()?);
     let mut speaker = Speaker::new(&engine, arguments.count("ctx"), wishes, load_s)?;
     let mut answer = Answer::new();
     let json = arguments.on("json");
