@@ -80,7 +80,7 @@ class Ondine:
 
     def __init__(self, args):
         self.program, self.threads = args.ondine, args.t
-        self.how = ["-t", args.t] + (["--isa", args.isa] if args.isa else [])
+        self.how = ["-t", args.t] + (["--isa", args.isa] if args.isa else []) + (["--memory", args.memory] if args.memory else [])
 
     def json(self, *command):
         return json.loads(ran([self.program, *command, *self.how, "--json"]))
@@ -463,6 +463,7 @@ def main():
     parser.add_argument("--depth", type=int, default=0, help="tokens in the cache before each sample")
     parser.add_argument("--columns", type=lambda text: [int(part) for part in text.split(",")], default=[], help="such as 4,8")
     parser.add_argument("--isa", help="instruction set of Ondine; llama.cpp has the one it was built for")
+    parser.add_argument("--memory", help="where Ondine's weights stay: fast, lean, or what free memory allows")
     parser.add_argument("--text", type=pathlib.Path, default=TEXT if TEXT.exists() else HERE.parent / "LICENSE-APACHE")
     parser.add_argument("--gate-tokens", type=int, default=2048, help="about so many tokens of the text are compared")
     mode = parser.add_mutually_exclusive_group()

@@ -219,6 +219,7 @@ impl Cpu {
                 rows.wont_need();
             }
         });
+        // Pages at the borders of two pieces came back while the second was read.
         weights.bytes().wont_need();
         Some(weights.interleaved(lanes, blank.filled()))
     }
@@ -290,12 +291,14 @@ impl Cpu {
         let (width, together) = (x.width(), rows::most_columns(self.isa));
         let Activations { by32, by256, floats, halves, bfloats, .. } = activations;
         for (form, scaling) in [(by32, Scaling::By32), (by256, Scaling::By256)] {
-            let bytes = products.iter().filter(|p| p.factor() == Factor::Bytes(scaling));
-            let (grouped, single): (Vec<_>, Vec<_>) = bytes.partition(|p| p.w.lanes() > 1);
-            if !single.is_empty() {
+            let some = |interleaved: bool| {
+                let mut mine = products.iter().filter(|p| p.factor() == Factor::Bytes(scaling));
+                mine.any(|p| (p.w.lanes() > 1) == interleaved)
+            };
+            if some(false) {
                 form.columns.pack(self.isa, scaling, x.as_slice(), width, together);
             }
-            if !grouped.is_empty() {
+            if some(true) {
                 let tiles = x.as_slice().chunks(together * width);
                 form.tiles.resize_with(form.tiles.len().max(tiles.len()), Tile::default);
                 let row = &mut lock(&self.scratch[0]).row;

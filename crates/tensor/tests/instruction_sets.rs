@@ -83,27 +83,26 @@ fn check_products(scalar: &Cpu, cpu: &Cpu, random: &mut Random) -> (usize, f32) 
             let block = if dtype.block() == 1 { 1 + random.below(67) } else { dtype.block() };
             let cols = block * (1 + random.below(if block == 256 { 2 } else { 7 }));
             let rows = 1 + random.below(41);
-            let w = random.matrix(dtype, rows, cols);
             let x = random.rows(columns, cols);
-            let [mut a, mut b] = [Rows::new(columns, rows), Rows::new(columns, rows)];
-            scalar.matmul(&x, &mut [(&w, &mut a)]);
-            cpu.matmul(&x, &mut [(&w, &mut b)]);
-            let d = distance(a.as_slice(), b.as_slice());
-            assert!(d < 2e-5, "{dtype} {rows}x{cols} by {columns} on {}: {d}", cpu.isa());
-            worst = worst.max(d);
-            count += 1;
-            // The same with interleaved rows, where the type has them.
+            let mut check = |plain: &Matrix, other: &Matrix, how: &str| {
+                let [mut a, mut b] = [(); 2].map(|()| Rows::new(columns, plain.rows()));
+                scalar.matmul(&x, &mut [(plain, &mut a)]);
+                cpu.matmul(&x, &mut [(other, &mut b)]);
+                let d = distance(a.as_slice(), b.as_slice());
+                let (rows, isa) = (plain.rows(), cpu.isa());
+                assert!(d < 2e-5, "{dtype}{how} {rows}x{cols} by {columns} on {isa}: {d}");
+                worst = worst.max(d);
+                count += 1;
+            };
+            let w = random.matrix(dtype, rows, cols);
+            check(&w, &w, "");
+            // Rows in whole groups, for the types that interleave.
             let rows = 16 * (1 + random.below(3));
             let w = random.matrix(dtype, rows, cols);
             let mut arena = Arena::new(w.bytes().len()).expect("address space");
-            let Some(grouped) = cpu.interleave(&w, &mut arena) else { continue };
-            let [mut a, mut b] = [(); 2].map(|()| Rows::new(columns, w.rows()));
-            scalar.matmul(&x, &mut [(&w, &mut a)]);
-            cpu.matmul(&x, &mut [(&grouped, &mut b)]);
-            let d = distance(a.as_slice(), b.as_slice());
-            assert!(d < 2e-5, "{dtype} interleaved, {columns} columns on {}: {d}", cpu.isa());
-            worst = worst.max(d);
-            count += 1;
+            if let Some(grouped) = cpu.interleave(&w, &mut arena) {
+                check(&w, &grouped, " interleaved");
+            }
         }
     }
     (count, worst)

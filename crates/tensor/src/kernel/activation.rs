@@ -140,7 +140,7 @@ vectors! {
     }
 }
 
-/// Columns of activations packed for the panels: a few rows of [`Quantised`], turned so that the
+/// Columns of activations packed for panels and interleaved rows: a few rows of [`Quantised`], turned so that the
 /// four bytes that meet a panel line lie beside those of the next column.
 #[derive(Default)]
 pub(crate) struct Tile {
@@ -156,11 +156,11 @@ pub(crate) struct Tile {
     /// (width / 32, count): the same of each 32.
     pub(crate) start32: Vec<i32>,
     /// (width / 32, count): the sum of each 32 integers times -8, the zero point of Q4_0.
-    start32_by_8: Vec<i32>,
+    start_q4_0: Vec<i32>,
     /// (width / 32, count): the same times -16, the zero point of Q5_0.
-    start32_by_16: Vec<i32>,
+    start_q5_0: Vec<i32>,
     /// (width / 16, count): that of each 16 times -32, the zero point of Q6_K.
-    start16_by_32: Vec<i32>,
+    start_q6_k: Vec<i32>,
     /// (width / 16, count): scale times the sum of the integers of each 16.
     pub(crate) sums16: Vec<f32>,
     /// (width / 32, count): the same of each 32.
@@ -182,20 +182,20 @@ impl Tile {
 
     /// What sums of Q4_0 begin with, for each 32.
     #[inline(always)]
-    pub(crate) fn starts_8<const N: usize>(&self) -> &[[i32; N]] {
-        self.start32_by_8.as_chunks::<N>().0
+    pub(crate) fn starts_q4_0<const N: usize>(&self) -> &[[i32; N]] {
+        self.start_q4_0.as_chunks::<N>().0
     }
 
     /// What sums of Q5_0 begin with, for each 32.
     #[inline(always)]
-    pub(crate) fn starts_16<const N: usize>(&self) -> &[[i32; N]] {
-        self.start32_by_16.as_chunks::<N>().0
+    pub(crate) fn starts_q5_0<const N: usize>(&self) -> &[[i32; N]] {
+        self.start_q5_0.as_chunks::<N>().0
     }
 
     /// What sums of Q6_K begin with, for each 16.
     #[inline(always)]
-    pub(crate) fn starts_32<const N: usize>(&self) -> &[[i32; N]] {
-        self.start16_by_32.as_chunks::<N>().0
+    pub(crate) fn starts_q6_k<const N: usize>(&self) -> &[[i32; N]] {
+        self.start_q6_k.as_chunks::<N>().0
     }
 
     /// Quantises rows `x` (each `width` wide) and packs them.
@@ -213,9 +213,9 @@ impl Tile {
         self.scale.resize(width / 32 * count, 0.0);
         self.start16.resize(width / 16 * count, 0);
         self.start32.resize(width / 32 * count, 0);
-        self.start16_by_32.resize(width / 16 * count, 0);
-        self.start32_by_8.resize(width / 32 * count, 0);
-        self.start32_by_16.resize(width / 32 * count, 0);
+        self.start_q6_k.resize(width / 16 * count, 0);
+        self.start_q4_0.resize(width / 32 * count, 0);
+        self.start_q5_0.resize(width / 32 * count, 0);
         self.sums16.resize(width / 16 * count, 0.0);
         self.sums32.resize(width / 32 * count, 0.0);
         row.reset(1, width);
@@ -241,10 +241,10 @@ impl Tile {
                 self.start16[2 * k * count + j] = -bias * low;
                 self.start16[(2 * k + 1) * count + j] = -bias * (sum - low);
                 self.start32[k * count + j] = -bias * sum;
-                self.start16_by_32[2 * k * count + j] = -32 * low;
-                self.start16_by_32[(2 * k + 1) * count + j] = -32 * (sum - low);
-                self.start32_by_8[k * count + j] = -8 * sum;
-                self.start32_by_16[k * count + j] = -16 * sum;
+                self.start_q6_k[2 * k * count + j] = -32 * low;
+                self.start_q6_k[(2 * k + 1) * count + j] = -32 * (sum - low);
+                self.start_q4_0[k * count + j] = -8 * sum;
+                self.start_q5_0[k * count + j] = -16 * sum;
             }
         }
     }

@@ -121,27 +121,41 @@ vectors! {
         sums
     }
 
+    /// Formats of 32: `sums` gives a block's integers, of the lines behind its scales.
+    #[inline]
+    fn times_of_32<const N: usize, const BYTES: usize>(
+        (weights, row_bytes): (&[u8], usize),
+        x: &Tile,
+        starts: &[[i32; N]],
+        out: &mut [f32],
+        sums: impl Fn(&[[u8; 4 * v::LANES]], &[[[i8; 4]; N]; 8], &[i32; N]) -> [v::I32; N],
+    ) {
+        let (quads, scales) = (x.quads::<N>(), x.scales::<N>());
+        let groups = weights.chunks_exact(v::LANES * row_bytes);
+        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
+            let mut acc = [v::zero(); N];
+            let (blocks, _) = group.as_chunks::<BYTES>();
+            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
+            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
+                let (scale, lines) = block.split_at(2 * v::LANES);
+                let sums = sums(lines.as_chunks::<{ 4 * v::LANES }>().0, quads, starts);
+                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
+            }
+            finish(acc, out);
+        }
+    }
+
     pub(super) fn times_q4_0<const N: usize>(
         weights: &[u8],
         row_bytes: usize,
         x: &Tile,
         out: &mut [f32],
     ) {
-        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_8::<N>());
-        let groups = weights.chunks_exact(v::LANES * row_bytes);
-        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
-            let mut acc = [v::zero(); N];
-            let (blocks, _) = group.as_chunks::<{ 18 * v::LANES }>();
-            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
-            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
-                let (scale, lines) = block.split_at(2 * v::LANES);
-                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
-                let lines = lines.as_array().expect("4 lines");
-                let sums = block_of_nibbles::<N, false>(lines, &lines[0], quads, starts);
-                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
-            }
-            finish(acc, out);
-        }
+        let (of, starts) = ((weights, row_bytes), x.starts_q4_0::<N>());
+        times_of_32::<N, { 18 * v::LANES }>(of, x, starts, out, |lines, quads, starts| {
+            let lines = lines.as_array().expect("4 lines");
+            block_of_nibbles::<N, false>(lines, &lines[0], quads, starts)
+        });
     }
 
     pub(super) fn times_q5_0<const N: usize>(
@@ -150,22 +164,12 @@ vectors! {
         x: &Tile,
         out: &mut [f32],
     ) {
-        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_16::<N>());
-        let groups = weights.chunks_exact(v::LANES * row_bytes);
-        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
-            let mut acc = [v::zero(); N];
-            let (blocks, _) = group.as_chunks::<{ 22 * v::LANES }>();
-            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
-            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
-                let (scale, lines) = block.split_at(2 * v::LANES);
-                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
-                ahead(&lines[0]);
-                let (fifths, lines) = (&lines[0], lines[1..].as_array().expect("4 lines"));
-                let sums = block_of_nibbles::<N, true>(lines, fifths, quads, starts);
-                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
-            }
-            finish(acc, out);
-        }
+        let (of, starts) = ((weights, row_bytes), x.starts_q5_0::<N>());
+        times_of_32::<N, { 22 * v::LANES }>(of, x, starts, out, |lines, quads, starts| {
+            ahead(&lines[0]);
+            let (fifths, lines) = (&lines[0], lines[1..].as_array().expect("4 lines"));
+            block_of_nibbles::<N, true>(lines, fifths, quads, starts)
+        });
     }
 
     pub(super) fn times_q8_0<const N: usize>(
@@ -174,34 +178,24 @@ vectors! {
         x: &Tile,
         out: &mut [f32],
     ) {
-        let (quads, scales) = (x.quads::<N>(), x.scales::<N>());
-        let (starts, _) = x.start32.as_chunks::<N>();
-        let groups = weights.chunks_exact(v::LANES * row_bytes);
-        for (group, out) in groups.zip(out.chunks_exact_mut(N * v::LANES)) {
-            let mut acc = [v::zero(); N];
-            let (blocks, _) = group.as_chunks::<{ 34 * v::LANES }>();
-            let of_blocks = quads.as_chunks::<8>().0.iter().zip(scales).zip(starts);
-            for (block, ((quads, x_scale), starts)) in blocks.iter().zip(of_blocks) {
-                let (scale, lines) = block.split_at(2 * v::LANES);
-                let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
-                let mut sums = begin(starts);
-                for (line, quads) in lines.iter().zip(quads) {
-                    ahead(line);
-                    let line = v::biased(line);
-                    for j in 0..N {
-                        sums[j] = v::dot4(sums[j], line, quads[j]);
-                    }
+        let (of, (starts, _)) = ((weights, row_bytes), x.start32.as_chunks::<N>());
+        times_of_32::<N, { 34 * v::LANES }>(of, x, starts, out, |lines, quads, starts| {
+            let mut sums = begin(starts);
+            for (line, quads) in lines.iter().zip(quads) {
+                ahead(line);
+                let line = v::biased(line);
+                for j in 0..N {
+                    sums[j] = v::dot4(sums[j], line, quads[j]);
                 }
-                add(&mut acc, sums, v::halves(scale.try_into().expect("LANES halves")), x_scale);
             }
-            finish(acc, out);
-        }
+            sums
+        });
     }
 
     /// The eight scales and the eight minimums of LANES rows, (8, LANES) each, from the twelve
     /// bytes of each row: `quant/q4_k.rs` draws them.
     #[inline]
-    fn steps_q4_k(
+    fn steps_of_k(
         bytes: &[u8; 12 * v::LANES],
         scales: &mut [u8; 8 * v::LANES],
         mins: &mut [u8; 8 * v::LANES],
@@ -242,7 +236,7 @@ vectors! {
                 let (halves, bytes) = head.split_at(4 * v::LANES);
                 let (halves, _) = halves.as_chunks::<{ 2 * v::LANES }>();
                 let (d, dmin) = (v::halves(&halves[0]), v::sub(v::zero(), v::halves(&halves[1])));
-                steps_q4_k(bytes.try_into().expect("12 LANES bytes"), &mut steps, &mut mins);
+                steps_of_k(bytes.try_into().expect("12 LANES bytes"), &mut steps, &mut mins);
                 let (steps, mins) = (steps.as_chunks::<{ v::LANES }>().0, mins.as_chunks::<{ v::LANES }>().0);
                 let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
                 let (eights, _) = lines.as_chunks::<8>();
@@ -287,7 +281,7 @@ vectors! {
         x: &Tile,
         out: &mut [f32],
     ) {
-        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_32::<N>());
+        let (quads, scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_q6_k::<N>());
         let halves = quads.as_chunks::<32>().0.iter().zip(scales.as_chunks::<4>().0);
         let halves = halves.zip(starts.as_chunks::<8>().0);
         let groups = weights.chunks_exact(v::LANES * row_bytes);
@@ -316,8 +310,8 @@ vectors! {
                                 // Each of the 24 lines once, in the order of memory.
                                 ahead(&in_order[4 * g + i]);
                             }
-                            // A branch costs one column less than shifts by a variable, and many
-                            // columns more, since it takes their registers.
+                            // With the branch alone eight columns and more take twice the time: it
+                            // takes their registers.
                             let line = match g / 2 {
                                 j if N >= 8 => v::six_at(low, high, j),
                                 0 => v::six::<0>(low, high),
