@@ -58,7 +58,7 @@ impl<'a> Weights<'a> {
     /// A matrix to multiply with, laid out for the machine.
     fn placed(&self, matrix: Matrix) -> Matrix {
         let interleaved = (self.place.as_ref())
-            .and_then(|(cpu, arena)| cpu.interleave(&matrix, &mut arena.borrow_mut()));
+            .and_then(|(cpu, arena)| cpu.place(&matrix, &mut arena.borrow_mut()));
         interleaved.unwrap_or(matrix)
     }
 
@@ -271,9 +271,6 @@ impl<'a> Weights<'a> {
 
     /// Refuses a file with tensors that nobody took.
     pub(crate) fn finish(self) -> Result<Shape, ModelError> {
-        if let Some((cpu, arena)) = self.place {
-            cpu.settle(arena.into_inner());
-        }
         let taken = self.taken.into_inner();
         let strangers: Vec<&str> = (self.file.tensors.iter().map(|tensor| tensor.name.as_str()))
             .filter(|name| !taken.contains(*name))

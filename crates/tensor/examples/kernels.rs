@@ -52,6 +52,7 @@ fn main() {
         let groups: Option<Vec<Matrix>> =
             matrices.iter().map(|w| cpu.interleave(w, &mut arena)).collect();
         if let Some(groups) = groups {
+            cpu.settled();
             line(&cpu, &read, &format!("{} interleaved", dtype.name()), &groups);
         }
     }

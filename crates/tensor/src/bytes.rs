@@ -158,21 +158,7 @@ impl Arena {
     }
 }
 
-impl Arena {
-    /// Fetches the pages of part of a piece at once, which is quicker than one by one as they are
-    /// written. A hint: nothing fails if it is ignored.
-    pub(crate) fn populate(&self, piece: &Range<usize>, part: &Range<usize>) {
-        #[cfg(target_os = "linux")]
-        {
-            let advice = memmap2::Advice::PopulateWrite;
-            let _ = self.memory.advise_range(advice, piece.start + part.start, part.len());
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = (piece, part);
-    }
-}
-
-/// Memory of an [`Arena`] on its way to huge pages.
+/// A filled piece of an [`Arena`] on its way to huge pages.
 pub(crate) struct Settling {
     memory: Weak<memmap2::MmapRaw>,
     /// Where the next huge page begins, and where what was filled ends.
@@ -180,27 +166,23 @@ pub(crate) struct Settling {
     end: usize,
 }
 
-impl Arena {
-    /// What moves all that has been filled to huge pages, bit by bit.
-    pub(crate) fn settle(self) -> Settling {
-        let at = self.memory.as_ptr().align_offset(HUGE);
-        Settling { memory: Arc::downgrade(&self.memory), at, end: self.used }
-    }
-}
-
 impl Settling {
-    /// Bytes that are left to move.
+    /// Huge pages that are left to move.
     pub(crate) fn left(&self) -> usize {
-        self.end.saturating_sub(self.at)
+        self.end.saturating_sub(self.at) / HUGE
     }
 
-    /// Moves the next huge page; whether there is more to do. There is none when the system does not
-    /// know such pages, or when nobody holds a piece of the memory any more.
+    /// Moves the next huge page, if there is one left and anybody still holds a piece of the memory;
+    /// whether the system knows such pages.
     #[cfg(target_os = "linux")]
     pub(crate) fn step(&mut self) -> bool {
-        let Some(memory) = self.memory.upgrade() else { return false };
-        if self.left() < HUGE || self.end > memory.len() {
-            return false;
+        let Some(memory) = self.memory.upgrade() else {
+            self.at = self.end;
+            return true;
+        };
+        if self.left() == 0 || self.end > memory.len() {
+            self.at = self.end;
+            return true;
         }
         // SAFETY: the range is inside the mapping, which is held. The call moves pages; what stands
         // in them stays, also for those who are reading them.
@@ -227,10 +209,45 @@ pub struct Blank {
     range: Range<usize>,
 }
 
+/// The pages under a [`Blank`].
+pub(crate) struct Pages {
+    memory: Arc<memmap2::MmapRaw>,
+    start: usize,
+}
+
+impl Pages {
+    /// Fetches the pages of part of the piece at once, which is quicker than one by one as they are
+    /// written. A hint: nothing fails if it is ignored.
+    pub(crate) fn populate(&self, part: &Range<usize>) {
+        #[cfg(target_os = "linux")]
+        {
+            let advice = memmap2::Advice::PopulateWrite;
+            let _ = self.memory.advise_range(advice, self.start + part.start, part.len());
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (&self.memory, self.start, part);
+    }
+}
+
 impl Blank {
-    /// Where in its arena it lies.
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.range.clone()
+    /// Number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// The pages under it.
+    pub(crate) fn pages(&self) -> Pages {
+        Pages { memory: Arc::clone(&self.memory), start: self.range.start }
+    }
+
+    /// What moves it to huge pages, bit by bit, once it is filled: those that it begins or fills.
+    pub(crate) fn settling(&self) -> Settling {
+        // Where the arena lies is known to the byte, where its huge pages begin is not a multiple
+        // of anything in it.
+        let first = self.memory.as_ptr().align_offset(HUGE) % HUGE;
+        let whole = |at: usize| first + at.saturating_sub(first) / HUGE * HUGE;
+        let (at, end) = (whole(self.range.start), whole(self.range.end));
+        Settling { memory: Arc::downgrade(&self.memory), at, end }
     }
 
     /// The bytes to fill; zeros at first.

@@ -7,6 +7,7 @@
 //!
 //! Attention stands in `cpu/attention.rs`, rotary positions in `cpu/rope.rs`.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -64,15 +65,38 @@ pub struct Cpu {
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
     partial: Mutex<Partial>,
-    /// What is on its way to better pages; see [`Cpu::settle`].
-    settling: Mutex<Vec<Settles>>,
+    /// What is on its way to better pages; see [`Cpu::tend`].
+    settles: Mutex<Settles>,
 }
 
-/// Memory on its way to better pages: how much there was, and how often it was tended.
+/// Memory on its way to better pages, in huge ones: how many there were, how many have been
+/// moved, and how often that was tended.
+#[derive(Default)]
 struct Settles {
-    settling: Settling,
+    queue: VecDeque<Settling>,
     total: usize,
+    moved: usize,
     tended: usize,
+}
+
+impl Settles {
+    /// Moves pages until so many have been moved since the queue was empty.
+    fn until(&mut self, moved: usize) {
+        while let Some(first) = self.queue.front_mut().filter(|_| self.moved < moved) {
+            let left = first.left();
+            if !first.step() {
+                self.queue.clear();
+            } else if first.left() == 0 {
+                self.moved += left;
+                self.queue.pop_front();
+            } else {
+                self.moved += 1;
+            }
+        }
+        if self.queue.is_empty() {
+            *self = Settles::default();
+        }
+    }
 }
 
 /// One thread's buffers, kept so that a token costs no allocation.
@@ -173,7 +197,7 @@ impl Cpu {
             scratch,
             activations: Mutex::default(),
             partial: Mutex::default(),
-            settling: Mutex::default(),
+            settles: Mutex::default(),
         }
     }
 
@@ -192,10 +216,12 @@ impl Cpu {
         &self.pool
     }
 
-    /// The same weights with their rows interleaved, in a piece of `arena`, as the kernels here read
-    /// them fastest; the pages of a file that they came from are let go. `None` where the
-    /// type has no kernel for it, rows are not whole groups, or the arena is full.
-    pub fn interleave(&self, weights: &Matrix, arena: &mut Arena) -> Option<Matrix> {
+    /// The same weights, with a piece of `arena` to lie in as the kernels here read them fastest:
+    /// interleaved. They go there when they are multiplied with a second time, and the pages of a
+    /// file that they came from are let go then; who asks for one answer and is gone does not pay
+    /// for what only many would be worth. The products' bits are the same before and after. `None`
+    /// where the type has no kernel for it, rows are not whole groups, or the arena is full.
+    pub fn place(&self, weights: &Matrix, arena: &mut Arena) -> Option<Matrix> {
         let lanes = panel::lanes(self.isa);
         let fits = weights.lanes() == 1
             && weights.rows().is_multiple_of(lanes)
@@ -203,59 +229,58 @@ impl Cpu {
         if !fits || !layout::interleaves(weights.dtype()) {
             return None;
         }
-        let mut blank = arena.take(weights.bytes().len())?;
-        let (arena, piece) = (&*arena, blank.range());
+        Some(weights.placed(lanes, arena.take(weights.bytes().len())?))
+    }
+
+    /// [`Cpu::place`], and the weights go there at once.
+    pub fn interleave(&self, weights: &Matrix, arena: &mut Arena) -> Option<Matrix> {
+        let placed = self.place(weights, arena)?;
+        self.lay_out(&placed);
+        Some(placed)
+    }
+
+    /// Interleaves weights that have a place and do not lie in it yet.
+    fn lay_out(&self, weights: &Matrix) {
+        let Some((place, rows)) = weights.waits() else { return };
+        let Some(mut blank) = place.take() else { return };
+        let (lanes, pages, settling) = (panel::lanes(self.isa), blank.pages(), blank.settling());
         let out = Parts::new(blank.as_mut_slice());
         let group = lanes * weights.row_bytes();
         let groups = Chunks::new(weights.rows() / lanes, HANDFUL.div_ceil(group.max(1)));
         self.pool.run(&|_| {
             while let Some(range) = groups.take() {
                 let bytes = range.start * group..range.end * group;
-                arena.populate(&piece, &bytes);
+                pages.populate(&bytes);
                 // SAFETY: `groups` gives each group to one thread, once.
                 let out = unsafe { out.part(bytes.clone()) };
-                let rows = weights.bytes().slice(bytes).expect("groups of the matrix");
+                let rows = rows.slice(bytes).expect("groups of the matrix");
                 layout::interleave(weights.dtype(), lanes, weights.row_bytes(), &rows, out);
                 rows.wont_need();
             }
         });
+        place.laid(blank.filled());
         // Pages at the borders of two pieces came back while the second was read.
-        weights.bytes().wont_need();
-        Some(weights.interleaved(lanes, blank.filled()))
+        rows.wont_need();
+        let mut settles = lock(&self.settles);
+        settles.total += settling.left();
+        settles.queue.push_back(settling);
     }
 
-    /// To be called when an arena is full: its memory moves to huge pages while it is used, a share
-    /// with each [`Cpu::tend`]. What is read from one end to the other for every token is read a
-    /// quarter faster from those, but fresh ones cost some systems several times what small ones do,
-    /// so they are fetched one by one, and none for who asks for one answer and is gone.
-    pub fn settle(&self, arena: Arena) {
-        let settling = arena.settle();
-        let (total, tended) = (settling.left(), 0);
-        if total > 0 {
-            lock(&self.settling).push(Settles { settling, total, tended });
-        }
-    }
-
-    /// To be called now and then between other work: does a share of what [`Cpu::settle`] began.
+    /// To be called now and then between other work: moves a share of the weights that were laid
+    /// out to huge pages, while they are used. What is read from one end to the other for every
+    /// token is read faster from those (by a fifth to a half where it was measured), but fresh ones
+    /// cost some systems several times what small ones do, so they are fetched one by one, and none
+    /// for who asks for one answer and is gone.
     pub fn tend(&self) {
-        let mut all = lock(&self.settling);
-        let Some(last) = all.last_mut() else { return };
-        last.tended += 1;
-        // No page before its time has come: of a small model one in ten calls moves one.
-        let left = last.total - last.total / SHARES * last.tended.min(SHARES);
-        while last.settling.left() > left {
-            if !last.settling.step() {
-                all.pop();
-                return;
-            }
-        }
+        let mut settles = lock(&self.settles);
+        settles.tended += 1;
+        let due = settles.total * settles.tended.min(SHARES) / SHARES;
+        settles.until(due);
     }
 
-    /// Ends what [`Cpu::settle`] began: for those who measure.
+    /// Ends what [`Cpu::tend`] does a share of: for those who measure.
     pub fn settled(&self) {
-        for mut last in lock(&self.settling).drain(..) {
-            while last.settling.step() {}
-        }
+        lock(&self.settles).until(usize::MAX);
     }
 
     /// Multiplies `x` (count, cols) with several matrices in one parallel region: each output
@@ -267,22 +292,37 @@ impl Cpu {
         for (w, y) in products.iter() {
             assert_eq!(w.cols(), x.width(), "matmul: weights and activations differ in width");
             assert_eq!((y.count(), y.width()), (x.count(), w.rows()), "matmul: output shape");
-            let lanes = [1, panel::lanes(self.isa)];
-            assert!(lanes.contains(&w.lanes()), "matmul: rows interleaved for another machine");
+            let lanes = w.place_lanes().unwrap_or_else(|| panel::lanes(self.isa));
+            assert_eq!(lanes, panel::lanes(self.isa), "matmul: rows placed for another machine");
         }
         if x.count() == 0 || x.width() == 0 {
             return;
         }
+        let mut activations = lock(&self.activations);
+        for (w, _) in products.iter() {
+            if w.use_again() {
+                self.lay_out(w);
+            }
+        }
         let outputs: Vec<Product<'_>> = products
             .iter_mut()
-            .map(|(w, y)| Product { w, width: y.width(), y: Parts::new(y.as_mut_slice()) })
+            .map(|(w, y)| {
+                let ((lanes, bytes), width) = (w.lying(), y.width());
+                Product { w, lanes, bytes, width, y: Parts::new(y.as_mut_slice()) }
+            })
             .collect();
-        let mut activations = lock(&self.activations);
         let floats = outputs.iter().any(|p| matches!(p.factor(), Factor::Floats(_)));
-        if x.count() <= if floats { FEW_FOR_FLOATS } else { FEW } {
-            self.by_rows(x, &outputs, &mut activations);
-        } else {
-            self.by_panels(x, &outputs, &mut activations);
+        if x.count() > if floats { FEW_FOR_FLOATS } else { FEW } {
+            return self.by_panels(x, &outputs, &mut activations);
+        }
+        // Rows that will be interleaved give the bits now that they will give then: the panels'.
+        let waits = |p: &Product<'_>| p.lanes == 1 && p.w.waits().is_some();
+        let (waiting, others): (Vec<_>, Vec<_>) = outputs.into_iter().partition(waits);
+        if !others.is_empty() {
+            self.by_rows(x, &others, &mut activations);
+        }
+        if !waiting.is_empty() {
+            self.by_panels(x, &waiting, &mut activations);
         }
     }
 
@@ -293,7 +333,7 @@ impl Cpu {
         for (form, scaling) in [(by32, Scaling::By32), (by256, Scaling::By256)] {
             let some = |interleaved: bool| {
                 let mut mine = products.iter().filter(|p| p.factor() == Factor::Bytes(scaling));
-                mine.any(|p| (p.w.lanes() > 1) == interleaved)
+                mine.any(|p| (p.lanes > 1) == interleaved)
             };
             if some(false) {
                 form.columns.pack(self.isa, scaling, x.as_slice(), width, together);
@@ -324,10 +364,10 @@ impl Cpu {
             while let Some(range) = shares.take(thread) {
                 for (product, rows) in split(products, range) {
                     let w = product.w;
-                    let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
+                    let bytes = product.bytes_of(&rows);
                     let out = &mut scratch.out;
                     let (isa, dtype, row_bytes) = (self.isa, w.dtype(), w.row_bytes());
-                    if w.lanes() > 1 {
+                    if product.lanes > 1 {
                         let tiles = activations.tiles(product);
                         for (first, x) in (0..n).step_by(together).zip(tiles) {
                             product.put_tile(
@@ -450,7 +490,7 @@ impl Cpu {
                 }
                 let group =
                     |g: usize| rows.start + g * lanes..rows.end.min(rows.start + (g + 1) * lanes);
-                if w.lanes() > 1 {
+                if product.lanes > 1 {
                     for (tile, x) in tiles.iter().zip(activations.tiles(product)) {
                         product.put_tile(self.isa, rows.clone(), tile.clone(), x, out);
                     }
@@ -458,7 +498,7 @@ impl Cpu {
                 }
                 for (g, panel) in panels.iter_mut().enumerate().take(groups) {
                     let rows = group(g);
-                    let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
+                    let bytes = product.bytes_of(&rows);
                     match product.factor() {
                         Factor::Bytes(_) => {
                             panel.bytes.unpack(self.isa, w.dtype(), bytes, w.row_bytes(), width);
@@ -652,11 +692,19 @@ impl Cpu {
 
 struct Product<'a> {
     w: &'a Matrix,
+    /// How its rows lie: see [`Matrix::lying`].
+    lanes: usize,
+    bytes: &'a [u8],
     y: Parts<'a, f32>,
     width: usize,
 }
 
-impl Product<'_> {
+impl<'a> Product<'a> {
+    /// The weights' rows `rows`.
+    fn bytes_of(&self, rows: &Range<usize>) -> &'a [u8] {
+        &self.bytes[rows.start * self.w.row_bytes()..rows.end * self.w.row_bytes()]
+    }
+
     /// Multiplies interleaved rows with a tile's columns, and puts the results into their places;
     /// `out` is scratch memory.
     fn put_tile(
@@ -667,8 +715,8 @@ impl Product<'_> {
         x: &Tile,
         out: &mut Vec<f32>,
     ) {
-        let (w, lanes, count) = (self.w, self.w.lanes(), columns.len());
-        let bytes = &w.bytes()[rows.start * w.row_bytes()..rows.end * w.row_bytes()];
+        let (w, lanes, count) = (self.w, self.lanes, columns.len());
+        let bytes = self.bytes_of(&rows);
         out.resize(rows.len() * count, 0.0);
         interleaved::times(isa, w.dtype(), bytes, w.row_bytes(), x, out);
         for (out, first) in out.chunks_exact(lanes * count).zip(rows.step_by(lanes)) {

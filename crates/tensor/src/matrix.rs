@@ -2,11 +2,14 @@
 //!
 //! A [`Matrix`] that exists is sound: its type can be computed with, its rows are whole blocks and
 //! its bytes are exactly as many as the shape asks for. Kernels rely on that and check no more.
-//! Its rows lie as in the file, or interleaved (see `layout`); which, only kernels ask.
+//! Its rows lie as in the file, or interleaved (see `layout`); which, only kernels ask. A matrix
+//! with a [`Place`] moves from the one to the other while others read it.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::bytes::Bytes;
+use crate::bytes::{Blank, Bytes};
 use crate::dtype::DType;
 use crate::{layout, quant};
 
@@ -17,9 +20,41 @@ pub struct Matrix {
     rows: usize,
     cols: usize,
     row_bytes: usize,
-    /// Rows of a group where they are interleaved; 1 where a row is contiguous.
-    lanes: usize,
+    /// As the file has them.
     data: Bytes,
+    /// Where they are interleaved, or will be; none where they stay as they lie.
+    place: Option<Arc<Place>>,
+}
+
+/// Where the rows of a matrix are interleaved, or will be. Clones of a matrix share it.
+pub(crate) struct Place {
+    /// Rows of a group.
+    lanes: usize,
+    /// The memory to go to, until somebody goes there.
+    blank: Mutex<Option<Blank>>,
+    /// The interleaved rows, once they are.
+    laid: OnceLock<Bytes>,
+    /// Whether somebody multiplied with the rows before.
+    used: AtomicBool,
+}
+
+impl Place {
+    /// The memory to fill, to whoever asks first; it is to come back through [`Place::laid`].
+    pub(crate) fn take(&self) -> Option<Blank> {
+        self.blank.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// From now on the rows lie here, interleaved.
+    pub(crate) fn laid(&self, rows: Bytes) {
+        // Only who took the blank has anything to give, so there is none before.
+        let _ = self.laid.set(rows);
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Place({} lanes, {:?})", self.lanes, self.laid.get())
+    }
 }
 
 /// Why bytes are not a matrix.
@@ -71,7 +106,7 @@ impl Matrix {
         if wanted != data.len() as u128 {
             return Err(MatrixError::Size { dtype, rows, cols, wanted, found: data.len() });
         }
-        Ok(Matrix { dtype, rows, cols, row_bytes, lanes: 1, data })
+        Ok(Matrix { dtype, rows, cols, row_bytes, data, place: None })
     }
 
     /// Packs floats as 32-bit weights.
@@ -105,29 +140,71 @@ impl Matrix {
 
     /// The stored bytes.
     pub fn bytes(&self) -> &Bytes {
-        &self.data
+        self.lying().1
     }
 
     /// How many rows are interleaved with each other; 1 where each lies by itself.
     pub fn lanes(&self) -> usize {
-        self.lanes
+        self.lying().0
     }
 
-    /// The same weights over bytes in which groups of `lanes` rows are interleaved.
-    pub(crate) fn interleaved(&self, lanes: usize, data: Bytes) -> Matrix {
-        assert_eq!(data.len(), self.data.len(), "the same bytes in another order");
+    /// How many rows are interleaved or will be, where the matrix has a place.
+    pub(crate) fn place_lanes(&self) -> Option<usize> {
+        self.place.as_ref().map(|place| place.lanes)
+    }
+
+    /// How the rows lie at this moment: how many are interleaved, and the bytes. Who asks for the
+    /// two one after the other may find the rows moved in between.
+    pub(crate) fn lying(&self) -> (usize, &Bytes) {
+        match self.place.as_deref().and_then(|place| Some((place.lanes, place.laid.get()?))) {
+            Some(laid) => laid,
+            None => (1, &self.data),
+        }
+    }
+
+    /// The same weights, which will be interleaved in `blank`, `lanes` rows each.
+    pub(crate) fn placed(&self, lanes: usize, blank: Blank) -> Matrix {
+        assert_eq!(blank.len(), self.data.len(), "the same bytes in another order");
         assert!(self.rows.is_multiple_of(lanes), "whole groups");
-        Matrix { lanes, data, ..self.clone() }
+        let place = Place {
+            lanes,
+            blank: Mutex::new(Some(blank)),
+            laid: OnceLock::new(),
+            used: AtomicBool::new(false),
+        };
+        Matrix { place: Some(Arc::new(place)), ..self.clone() }
+    }
+
+    /// The place that rows have and do not lie in yet, and the rows.
+    pub(crate) fn waits(&self) -> Option<(&Place, &Bytes)> {
+        let place = self.place.as_deref().filter(|place| place.laid.get().is_none())?;
+        Some((place, &self.data))
+    }
+
+    /// Notes that somebody multiplies with the rows; whether somebody did before.
+    pub(crate) fn use_again(&self) -> bool {
+        // Nothing hangs on the order: who is told wrong in a race lays rows out later.
+        self.place.as_deref().is_some_and(|place| place.used.swap(true, Ordering::Relaxed))
     }
 
     /// Rows `range` as a matrix of their own, without a copy; `None` where they begin or end
-    /// inside a group, or are not there.
+    /// inside a group, or are not there. The part of a matrix that is still to be interleaved stays
+    /// as it lies.
     pub fn part(&self, range: Range<usize>) -> Option<Matrix> {
-        let whole = range.start.is_multiple_of(self.lanes) && range.end.is_multiple_of(self.lanes);
+        let (lanes, data) = self.lying();
+        let whole = range.start.is_multiple_of(lanes) && range.end.is_multiple_of(lanes);
         let bytes =
             range.start.checked_mul(self.row_bytes)?..range.end.checked_mul(self.row_bytes)?;
-        let data = self.data.slice(bytes).filter(|_| whole)?;
-        Some(Matrix { rows: range.len(), data, ..self.clone() })
+        let data = data.slice(bytes).filter(|_| whole)?;
+        let place = (lanes > 1).then(|| {
+            Arc::new(Place {
+                lanes,
+                blank: Mutex::new(None),
+                laid: OnceLock::from(data.clone()),
+                used: AtomicBool::new(true),
+            })
+        });
+        Some(Matrix { rows: range.len(), data, place, ..self.clone() })
     }
 
     /// Writes row `i` as floats.
@@ -137,14 +214,15 @@ impl Matrix {
     pub fn decode_row(&self, i: usize, out: &mut [f32]) {
         assert!(i < self.rows, "row {i} of {}", self.rows);
         assert_eq!(out.len(), self.cols, "a row is {} wide", self.cols);
-        if self.lanes == 1 {
-            let row = &self.data.as_slice()[i * self.row_bytes..(i + 1) * self.row_bytes];
+        let (lanes, data) = self.lying();
+        if lanes == 1 {
+            let row = &data.as_slice()[i * self.row_bytes..(i + 1) * self.row_bytes];
             return quant::decode(self.dtype, row, out);
         }
-        let group = self.lanes * self.row_bytes;
-        let group = &self.data.as_slice()[i / self.lanes * group..][..group];
+        let group = lanes * self.row_bytes;
+        let group = &data.as_slice()[i / lanes * group..][..group];
         let mut row = vec![0; self.row_bytes];
-        layout::row_of_group(self.dtype, self.lanes, group, i % self.lanes, &mut row);
+        layout::row_of_group(self.dtype, lanes, group, i % lanes, &mut row);
         quant::decode(self.dtype, &row, out);
     }
 

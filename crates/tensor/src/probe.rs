@@ -30,9 +30,9 @@ impl ReadProbe {
         };
         let mut blank = arena.take(whole).expect("an arena of this size");
         blank.as_mut_slice().fill(1);
+        let mut settling = blank.settling();
         let data = blank.filled();
-        let mut settling = arena.settle();
-        while settling.step() {}
+        while settling.left() > 0 && settling.step() {}
         ReadProbe { data }
     }
 

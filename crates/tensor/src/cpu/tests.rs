@@ -80,7 +80,7 @@ fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
     let mut x = x.clone();
     // What the rounding of a block's sum to a half adds to the sum, by row and block.
     let mut rounding = vec![Vec::new(); x.count()];
-    let factor = Product { w, y: Parts::new(&mut []), width: 0 }.factor();
+    let factor = Product { w, lanes: 1, bytes: &[], y: Parts::new(&mut []), width: 0 }.factor();
     if let Factor::Floats(rounding) = factor {
         x.as_mut_slice().iter_mut().for_each(|x| *x = rounding.of_float(*x));
     }
@@ -213,6 +213,64 @@ fn interleaved_and_other_rows_share_a_call() {
 }
 
 #[test]
+fn rows_go_to_their_place_at_the_second_use_and_nobody_can_tell_from_the_bits() {
+    let mut random = Random(18);
+    let types = [DType::Q4_0, DType::Q5_0, DType::Q8_0, DType::Q4K, DType::Q5K, DType::Q6K];
+    for (isa, dtype) in Isa::available().flat_map(|i| types.map(|d| (i, d))) {
+        let cpu = Cpu::new(2, isa);
+        // One that has no place, in the same calls: its bits must not change either.
+        let beside = weights(&mut random, DType::Q5_1, 32, 512);
+        for count in [1, 3, 8, 9, 40] {
+            let plain = weights(&mut random, dtype, 48, 512);
+            let mut arena = Arena::new(1 << 20).unwrap();
+            let placed = cpu.place(&plain, &mut arena).unwrap();
+            let clone = placed.clone();
+            drop(arena);
+            let x = random.rows(count, 512);
+            let product = || {
+                let [mut y, mut z] = [&placed, &beside].map(|w| Rows::new(count, w.rows()));
+                cpu.matmul(&x, &mut [(&placed, &mut y), (&beside, &mut z)]);
+                [y, z].map(|y| y.as_slice().iter().map(|y| y.to_bits()).collect::<Vec<_>>())
+            };
+            let first = product();
+            assert_eq!((placed.lanes(), clone.lanes()), (1, 1), "one answer costs no layout");
+            let second = product();
+            let lanes = panel::lanes(isa);
+            assert_eq!((placed.lanes(), clone.lanes()), (lanes, lanes), "{dtype} {isa}");
+            assert!(first == second, "{dtype} by {count} on {isa}");
+            assert_eq!(placed.decode(), plain.decode());
+            assert_eq!(placed.part(16..32).unwrap().decode(), plain.part(16..32).unwrap().decode());
+            cpu.settled();
+            assert!(first == product(), "{dtype} by {count} on {isa}, on other pages");
+        }
+    }
+}
+
+#[test]
+fn pages_move_with_the_calls_and_all_in_the_end() {
+    let cpu = Cpu::new(1, Isa::best());
+    let mut arena = Arena::new(9 << 20).unwrap();
+    let w = weights(&mut Random(5), DType::Q8_0, 1 << 13, 1024);
+    let placed = cpu.interleave(&w, &mut arena).unwrap();
+    let total = lock(&cpu.settles).total;
+    assert!((3..=5).contains(&total), "{total} huge pages of 8.5 MiB");
+    cpu.tend();
+    assert_eq!(lock(&cpu.settles).moved, 0, "no page before its time");
+    for _ in 1..SHARES {
+        cpu.tend();
+    }
+    assert!(lock(&cpu.settles).queue.is_empty());
+    assert_eq!(placed.decode(), w.decode());
+
+    // What nobody holds any more is not moved, and does not hold others up.
+    let mut arena = Arena::new(9 << 20).unwrap();
+    let gone = cpu.interleave(&w, &mut arena).unwrap();
+    drop((gone, arena));
+    cpu.settled();
+    assert!(lock(&cpu.settles).queue.is_empty());
+}
+
+#[test]
 fn rows_that_are_no_groups_stay_as_they_lie() {
     let mut random = Random(9);
     for isa in Isa::available() {
@@ -234,9 +292,9 @@ fn rows_that_are_no_groups_stay_as_they_lie() {
 
 #[test]
 #[should_panic(expected = "another machine")]
-fn rows_interleaved_otherwise_are_refused() {
-    let w =
-        weights(&mut Random(1), DType::Q4_0, 32, 32).interleaved(2, Bytes::from_vec(vec![0; 576]));
+fn rows_placed_for_another_machine_are_refused() {
+    let blank = Arena::new(576).unwrap().take(576).unwrap();
+    let w = weights(&mut Random(1), DType::Q4_0, 32, 32).placed(2, blank);
     Cpu::new(1, Isa::Scalar).matmul(&Rows::new(1, 32), &mut [(&w, &mut Rows::new(1, 32))]);
 }
 
