@@ -20,7 +20,8 @@ use crate::kernel::attend;
 use crate::kernel::bf16_product::{self, PairPanel};
 use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
-use crate::kernel::{element, interleaved, panel, rows};
+use crate::kernel::interleaved::{self, Opened};
+use crate::kernel::{element, panel, rows};
 use crate::layout;
 use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Pool, Shares};
@@ -44,6 +45,9 @@ const FEW_FOR_FLOATS: usize = 4;
 const BLOCK: usize = 16;
 /// Such blocks between two looks at whether another thread needs help.
 const PIECE: usize = 2;
+
+/// Beyond so many tiles of columns, weights whose bits are dear to take apart are opened first.
+const TILES: usize = 3;
 
 /// Bytes that a thread interleaves before it lets their pages go: some pages, no large part of a
 /// file.
@@ -112,6 +116,7 @@ struct Scratch {
 #[derive(Default)]
 struct Panels {
     bytes: panel::Panel,
+    opened: Opened,
     floats: FloatPanel,
     pairs: PairPanel,
 }
@@ -490,7 +495,10 @@ impl Cpu {
                 }
                 let group =
                     |g: usize| rows.start + g * lanes..rows.end.min(rows.start + (g + 1) * lanes);
-                if product.lanes > 1 {
+                let opens = product.lanes > 1
+                    && interleaved::opens(self.isa, w.dtype())
+                    && tiles.len() > TILES;
+                if product.lanes > 1 && !opens {
                     for (tile, x) in tiles.iter().zip(activations.tiles(product)) {
                         product.put_tile(self.isa, rows.clone(), tile.clone(), x, out);
                     }
@@ -500,6 +508,9 @@ impl Cpu {
                     let rows = group(g);
                     let bytes = product.bytes_of(&rows);
                     match product.factor() {
+                        Factor::Bytes(_) if opens => {
+                            panel.opened.open(self.isa, w.dtype(), bytes, width);
+                        }
                         Factor::Bytes(_) => {
                             panel.bytes.unpack(self.isa, w.dtype(), bytes, w.row_bytes(), width);
                         }
@@ -515,6 +526,10 @@ impl Cpu {
                     out.resize(tile.len() * lanes, 0.0);
                     for (g, panel) in panels.iter().enumerate().take(groups) {
                         match product.factor() {
+                            Factor::Bytes(scaling) if opens => {
+                                let x = &activations.form(scaling).tiles[t];
+                                panel.opened.times(self.isa, w.dtype(), x, out);
+                            }
                             Factor::Bytes(scaling) => {
                                 let x = &activations.form(scaling).tiles[t];
                                 panel.bytes.times(self.isa, w.dtype(), x, out);

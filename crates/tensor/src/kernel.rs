@@ -6,7 +6,7 @@
 //! | `columns` | a few columns of such bytes, laid out for `rows` |
 //! | `rows` | quantised weights times a few columns of quantised activations |
 //! | `interleaved` | the same where the rows are interleaved |
-//! | `panel` | the same for many columns |
+//! | `panel` | rows as they lie, for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
 //! | `bf16_product` | bf16 weights where the machine multiplies pairs of them |
 //! | `attend` | attention over pages of half-precision keys and values |

@@ -17,7 +17,7 @@
 //! | `load_half load_bf16 store_half` | LANES 16-bit floats |
 //! | `isplat to_f32` | integers |
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
-//! | `Small`, `low_nibbles high_nibbles six` | a line of weights in 0..=63, out of stored lines: nibbles, or a nibble and two bits at `J` |
+//! | `Small`, `small low_nibbles high_nibbles six` | a line of weights in 0..=63, out of stored lines: whole bytes, nibbles, or a nibble and two bits at `J` |
 //! | `five five_of_quad` | nibbles with a fifth bit: bit `bit` of each byte, or bit 4 `quad` + j of each row's word for its byte j |
 //! | `dot4_small` | its product with 4 activations, added to a `Run`: 8 of weights below 16, 4 below 32, 2 below 64 |
 //! | `open close` | a run that goes on from sums, and the sums after it: sets without a byte product of their own add up a run in sixteen bits |

@@ -295,6 +295,8 @@ vectors! {
         }
     }
 
+    /// Groups of 16 come in blocks of 256, whose activations share a scale: with groups as short as
+    /// these it is worth taking it in once a block.
     pub(super) fn outer<const N: usize, const GROUP: usize, const OFFSET: bool>(
         panel: &Panel,
         x: &Tile,
@@ -303,14 +305,12 @@ vectors! {
         let (lines, _) = panel.q.as_chunks::<{ 4 * v::LANES }>();
         let (scales, _) = panel.scale.as_chunks::<{ v::LANES }>();
         let (offsets, _) = panel.offset.as_chunks::<{ v::LANES }>();
-        let (quads, _) = x.q.as_chunks::<4>();
-        let (quads, _) = quads.as_chunks::<N>();
-        let (x_scales, _) = x.scale.as_chunks::<N>();
+        let (quads, x_scales) = (x.quads::<N>(), x.scales::<N>());
         let (starts, sums_of) =
             if GROUP == 32 { (&x.start32, &x.sums32) } else { (&x.start16, &x.sums16) };
         let (starts, _) = starts.as_chunks::<N>();
         let (x_sums, _) = sums_of.as_chunks::<N>();
-        let mut acc = [v::zero(); N];
+        let (mut acc, mut part) = ([v::zero(); N], [v::zero(); N]);
         for (g, ((lines, quads), scale)) in (lines.chunks_exact(GROUP / 4))
             .zip(quads.chunks_exact(GROUP / 4))
             .zip(scales)
@@ -327,13 +327,23 @@ vectors! {
             let scale = v::load(scale);
             let x_scale = &x_scales[g * GROUP / 32];
             for j in 0..N {
-                let both = v::mul(scale, v::splat(x_scale[j]));
-                acc[j] = v::mul_add(v::to_f32(sums[j]), both, acc[j]);
+                if GROUP == 32 {
+                    let both = v::mul(scale, v::splat(x_scale[j]));
+                    acc[j] = v::mul_add(v::to_f32(sums[j]), both, acc[j]);
+                } else {
+                    part[j] = v::mul_add(v::to_f32(sums[j]), scale, part[j]);
+                }
             }
             if OFFSET {
                 let offset = v::load(&offsets[g]);
                 for j in 0..N {
                     acc[j] = v::mul_add(offset, v::splat(x_sums[g][j]), acc[j]);
+                }
+            }
+            if GROUP == 16 && g % 16 == 15 {
+                for j in 0..N {
+                    acc[j] = v::mul_add(part[j], v::splat(x_scale[j]), acc[j]);
+                    part[j] = v::zero();
                 }
             }
         }

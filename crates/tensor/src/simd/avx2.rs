@@ -198,6 +198,11 @@ pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
+    bytes(bytemuck::cast_ref(x))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
     _mm256_and_si256(bytes(bytemuck::cast_ref(x)), _mm256_set1_epi8(15))
 }

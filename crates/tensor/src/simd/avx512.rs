@@ -206,6 +206,11 @@ pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
+    line(bytemuck::cast_ref(x))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
     _mm512_and_si512(line(bytemuck::cast_ref(x)), _mm512_set1_epi8(15))
 }

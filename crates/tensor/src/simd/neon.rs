@@ -213,6 +213,11 @@ fn raw(x: &[u8; 4 * LANES]) -> uint8x16_t {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
+pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
+    vreinterpretq_s8_u8(raw(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
     vreinterpretq_s8_u8(vandq_u8(raw(x), vdupq_n_u8(15)))
 }

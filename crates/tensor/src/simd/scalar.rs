@@ -113,6 +113,9 @@ pub(crate) fn dot4_small(run: Run, w: Small, x: [i8; 4]) -> Run {
 pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
     Line(x.map(|x| x as i8))
 }
+pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
+    Line(x.map(|x| x as i8))
+}
 pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
     Line(x.map(|x| (x & 15) as i8))
 }
