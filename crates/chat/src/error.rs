@@ -1,0 +1,70 @@
+//! Why there is no answer. Each says what a person can do about it.
+
+/// Why there is no answer, or no end to it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// No model of this name.
+    #[error("there is no model {name:?}; there are: {}", known.join(", "))]
+    NoModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Something in the request cannot be done.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong, and what would be right.
+        what: String,
+        /// The part of the request that it stands in, in this crate's names.
+        part: &'static str,
+    },
+    /// Prompt and answer do not fit.
+    #[error(
+        "the prompt has {prompt_tokens} tokens and asks for {wanted} more; the model has {context} positions"
+    )]
+    Context {
+        /// Tokens of the prompt.
+        prompt_tokens: usize,
+        /// Tokens of the answer at least.
+        wanted: usize,
+        /// Positions of the model.
+        context: usize,
+    },
+    /// A limit is reached that time will free.
+    #[error("{limit} is reached ({value}); try again in {retry_after_s} s")]
+    Busy {
+        /// Which limit: a name and whose it is.
+        limit: String,
+        /// Its value.
+        value: u64,
+        /// When it is worth trying again.
+        retry_after_s: u64,
+    },
+    /// The memory that it needs is more than may be used.
+    #[error("{what} needs {needed} bytes; {available} are left of a budget of {budget}")]
+    Memory {
+        /// What needs them.
+        what: String,
+        /// How many.
+        needed: u64,
+        /// How many are left.
+        available: u64,
+        /// How many there are in all.
+        budget: u64,
+    },
+    /// The service is ending.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+    /// Something broke that the request is not to blame for.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl ChatError {
+    /// A part of a request that cannot be done.
+    pub fn invalid(part: &'static str, what: impl Into<String>) -> ChatError {
+        ChatError::Invalid { what: what.into(), part }
+    }
+}
