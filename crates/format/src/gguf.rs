@@ -122,6 +122,7 @@ pub fn read_parts(parts: &[Bytes]) -> Result<ModelFile, FormatError> {
 
 fn with_data(header: Header, bytes: &Bytes) -> Result<ModelFile, FormatError> {
     let Header { metadata, tensors: layouts, data_end, starts, sorted, .. } = header;
+    let starts_at = starts.iter().copied().min().unwrap_or(data_end);
     let mut tensors = room(layouts.len(), || "the tensors".to_owned())?;
     for (layout, start) in layouts.into_iter().zip(starts) {
         let part = start.checked_add(layout.bytes()).and_then(|end| bytes.slice(start..end));
@@ -142,6 +143,10 @@ fn with_data(header: Header, bytes: &Bytes) -> Result<ModelFile, FormatError> {
             needed: wide(data_end.saturating_sub(bytes.len())),
             left: 0,
         });
+    }
+    // Keys and names have been read; of a large vocabulary they are many pages.
+    if let Some(read) = bytes.slice(0..data_end.min(starts_at).min(bytes.len())) {
+        read.wont_need();
     }
     Ok(ModelFile::from_sound(metadata, tensors, sorted))
 }
