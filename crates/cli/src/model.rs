@@ -72,7 +72,7 @@ impl Opened {
     /// What computes and where the weights stay, as the user asked.
     pub(crate) fn options(&self, arguments: &Arguments<'_>) -> EngineOptions {
         let (threads, isa) = (arguments.threads(), arguments.isa());
-        EngineOptions { threads, isa, memory: self.memory(arguments) }
+        EngineOptions { threads, isa, memory: self.memory(arguments), steady: false }
     }
 
     fn memory(&self, arguments: &Arguments<'_>) -> Memory {

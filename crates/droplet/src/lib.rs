@@ -97,7 +97,10 @@ pub enum Stage {
 /// # Errors
 /// Where the machine has no memory for it.
 pub fn open(threads: usize, isa: Isa) -> Result<Droplet, DropletError> {
-    let engine = Engine::load(&file()?, EngineOptions { threads, isa, memory: Memory::Lean })?;
+    let engine = Engine::load(
+        &file()?,
+        EngineOptions { threads, isa, memory: Memory::Lean, steady: false },
+    )?;
     let tokens = Tokens::find(engine.tokenizer()?)?;
     Ok(Droplet { engine, tokens })
 }

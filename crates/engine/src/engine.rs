@@ -24,13 +24,18 @@ pub struct EngineOptions {
     pub isa: Isa,
     /// Where the weights stay.
     pub memory: Memory,
+    /// Whether a session's bits must not depend on what else is evaluated with it, which
+    /// [`evaluate_together`](crate::evaluate_together) needs. Costs speed where weights are of a
+    /// type that is not laid out anew.
+    pub steady: bool,
 }
 
 /// Where weights stay while their engine lives. Either way there is one copy of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Memory {
-    /// Laid out anew for the instructions, in memory of the process: faster, by a third to a
-    /// factor of two when decoding, and more for a few columns. Loading reads the file once.
+    /// Laid out anew for the instructions, in memory of the process, when they are used a second
+    /// time: faster, by about a third when decoding, and two to four times for a few sessions or
+    /// drafts at once.
     #[default]
     Fast,
     /// In the file's bytes. Mapped, they are shared with other processes and the system may drop
@@ -42,7 +47,7 @@ impl Default for EngineOptions {
     /// One thread, the best instructions the machine has and weights laid out for them. How many threads are right is not
     /// known here: whoever starts the engine knows the machine.
     fn default() -> EngineOptions {
-        EngineOptions { threads: 1, isa: Isa::best(), memory: Memory::Fast }
+        EngineOptions { threads: 1, isa: Isa::best(), memory: Memory::Fast, steady: false }
     }
 }
 
@@ -68,6 +73,7 @@ impl Engine {
     /// Whatever is wrong with the model itself.
     pub fn load(file: &ModelFile, options: EngineOptions) -> Result<Arc<Engine>, EngineError> {
         let cpu = Cpu::new(options.threads.max(1), options.isa);
+        let cpu = if options.steady { cpu.steady() } else { cpu };
         let model = match options.memory {
             Memory::Fast => ondine_model::load_for(file, &cpu)?,
             Memory::Lean => ondine_model::load(file)?,

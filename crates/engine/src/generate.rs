@@ -3,6 +3,9 @@
 //! Each step reads the logits, lets the grammar strike out what it forbids, chooses, and adds the
 //! token to the session. Text, stop strings and whole characters are made on the way out. The
 //! chosen token is evaluated when the next one is asked for, so nothing is computed in vain.
+//!
+//! A [`Speech`] is the same without the session: whoever runs many sessions at once evaluates them
+//! together and then lets each speech take its step.
 
 use ondine_text::grammar::Matcher;
 use ondine_text::vocab::TokenId;
@@ -59,10 +62,9 @@ pub struct Step {
     pub finish: Option<FinishReason>,
 }
 
-/// The tokens of an answer. Dropping it ends the generation; what was generated stays in the
-/// session.
-pub struct Generation<'a> {
-    session: &'a mut Session,
+/// An answer under way: how its tokens are chosen and become text. Which session it speaks in is said
+/// at each step, and must always be the same.
+pub struct Speech {
     sampler: Sampler,
     grammar: Option<Matcher>,
     stop: StopFilter,
@@ -75,14 +77,14 @@ pub struct Generation<'a> {
     weights: Vec<f32>,
 }
 
-impl<'a> Generation<'a> {
-    pub(crate) fn new(
-        session: &'a mut Session,
-        options: GenerateOptions,
-    ) -> Result<Generation<'a>, EngineError> {
+impl Speech {
+    /// Nothing said yet.
+    ///
+    /// # Errors
+    /// Sampling parameters out of range.
+    pub fn new(options: GenerateOptions) -> Result<Speech, EngineError> {
         let GenerateOptions { sampling, max_tokens, stop, grammar } = options;
-        Ok(Generation {
-            session,
+        Ok(Speech {
             sampler: Sampler::new(sampling)?,
             grammar,
             stop: StopFilter::new(stop),
@@ -95,23 +97,47 @@ impl<'a> Generation<'a> {
         })
     }
 
-    /// Why the generation ended; `None` while it goes on, and after an error.
+    /// Why the answer ended; `None` while it goes on, and after an error.
     pub fn finish(&self) -> Option<FinishReason> {
         self.finish
     }
 
-    /// What ends the generation before a token is chosen.
-    fn ended(&self) -> Option<FinishReason> {
+    /// Whether another step will come, as far as is known before it: if not, the session's last
+    /// token need not be evaluated.
+    pub fn goes_on(&mut self, session: &Session) -> bool {
+        if self.failed || self.finish.is_some() {
+            return false;
+        }
+        self.finish = self.ended(session);
+        self.finish.is_none()
+    }
+
+    /// The next token; `None` when the answer has ended. What of the session is not evaluated yet is
+    /// evaluated first.
+    pub fn next(&mut self, session: &mut Session) -> Option<Result<Step, EngineError>> {
+        if !self.goes_on(session) {
+            return None;
+        }
+        let step = self.step(session);
+        match &step {
+            Ok(step) => self.finish = step.finish,
+            Err(_) => self.failed = true,
+        }
+        Some(step)
+    }
+
+    /// What ends the answer before a token is chosen.
+    fn ended(&self, session: &Session) -> Option<FinishReason> {
         if self.left == Some(0) {
             return Some(FinishReason::Length);
         }
         if self.grammar.as_ref().is_some_and(Matcher::is_stopped) {
             return Some(FinishReason::Complete);
         }
-        self.session.is_full().then_some(FinishReason::Context)
+        session.is_full().then_some(FinishReason::Context)
     }
 
-    fn step(&mut self) -> Result<Step, EngineError> {
+    fn step(&mut self, session: &mut Session) -> Result<Step, EngineError> {
         let allowed = match &mut self.grammar {
             None => None,
             Some(grammar) => {
@@ -120,7 +146,7 @@ impl<'a> Generation<'a> {
                 Some(self.allowed.as_slice())
             }
         };
-        let (history, logits) = self.session.history_and_logits()?;
+        let (history, logits) = session.history_and_logits()?;
         let position = history.len();
         let Some(token) = self.sampler.choose(logits, history, allowed) else {
             return Err(EngineError::NothingAllowed { position });
@@ -131,7 +157,7 @@ impl<'a> Generation<'a> {
             Some(ids) => log_probability(logits, token, Some(ids), &mut self.weights),
         };
 
-        let tokenizer = self.session.engine().tokenizer().ok().cloned();
+        let tokenizer = session.engine().tokenizer().ok().cloned();
         let ends_turn = tokenizer.as_ref().is_some_and(|t| t.ends_generation(token));
         let mut step =
             Step { token, text: String::new(), logprob, allowed_prob: among.exp(), finish: None };
@@ -143,12 +169,12 @@ impl<'a> Generation<'a> {
             if let Some(grammar) = &mut self.grammar {
                 grammar.commit(token)?;
             }
-            self.session.extend(&[token])?;
+            session.extend(&[token])?;
             self.left = self.left.map(|left| left - 1);
             let bytes = tokenizer.as_ref().and_then(|t| t.bytes(token)).unwrap_or(&[]);
             let (text, stopped) = self.stop.push(&self.utf8.push(bytes));
             step.text = text;
-            step.finish = if stopped { Some(FinishReason::Stop) } else { self.ended() };
+            step.finish = if stopped { Some(FinishReason::Stop) } else { self.ended(session) };
         }
         if step.finish.is_some_and(|reason| reason != FinishReason::Stop) {
             self.flush(&mut step);
@@ -169,23 +195,32 @@ impl<'a> Generation<'a> {
     }
 }
 
+/// The tokens of an answer. Dropping it ends the generation; what was generated stays in the
+/// session.
+pub struct Generation<'a> {
+    session: &'a mut Session,
+    speech: Speech,
+}
+
+impl<'a> Generation<'a> {
+    pub(crate) fn new(
+        session: &'a mut Session,
+        options: GenerateOptions,
+    ) -> Result<Generation<'a>, EngineError> {
+        Ok(Generation { session, speech: Speech::new(options)? })
+    }
+
+    /// Why the generation ended; `None` while it goes on, and after an error.
+    pub fn finish(&self) -> Option<FinishReason> {
+        self.speech.finish()
+    }
+}
+
 impl Iterator for Generation<'_> {
     type Item = Result<Step, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.finish.is_some() {
-            return None;
-        }
-        self.finish = self.ended();
-        if self.finish.is_some() {
-            return None;
-        }
-        let step = self.step();
-        match &step {
-            Ok(step) => self.finish = step.finish,
-            Err(_) => self.failed = true,
-        }
-        Some(step)
+        self.speech.next(self.session)
     }
 }
 

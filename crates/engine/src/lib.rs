@@ -55,10 +55,10 @@ mod utf8;
 pub use embed::{EmbedOptions, Embedder, Embedding, Overlong};
 pub use engine::{Engine, EngineOptions, Memory};
 pub use error::EngineError;
-pub use generate::{FinishReason, GenerateOptions, Generation, Step};
+pub use generate::{FinishReason, GenerateOptions, Generation, Speech, Step};
 pub use perplexity::{Perplexity, perplexity};
 pub use sample::Sampling;
-pub use session::{Overflow, Session, SessionOptions, Synced};
+pub use session::{Overflow, Session, SessionOptions, Share, Synced, evaluate_together};
 
 /// The tokenizer that a file describes, with or without a model.
 ///

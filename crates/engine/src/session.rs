@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use ondine_cache::{Cache, PAGE};
-use ondine_model::{ModelError, Scratch, Want};
+use ondine_model::{ModelError, Part, Scratch, Want};
 use ondine_tensor::Rows;
 use ondine_text::vocab::TokenId;
 
@@ -284,13 +284,47 @@ impl Session {
             });
         if result.is_err() {
             self.tokens.truncate(from);
-            // Kernels walk whole pages and give what lies behind the end no weight; but no weight
-            // times NaN is NaN. So no page that was written to stays: what it held of the tokens
-            // that do stay is evaluated again.
-            self.cache.truncate(from / PAGE * PAGE);
-            self.logits.resize(0);
+            self.give_up();
         }
         result
+    }
+
+    /// What is left of the timeline when evaluating went wrong: the tokens that were evaluated
+    /// before.
+    fn give_up(&mut self) {
+        self.tokens.truncate(self.cache.len());
+        // Kernels walk whole pages and give what lies behind the end no weight; but no weight times
+        // NaN is NaN. So no page that was written to stays: what it held of the tokens that do stay
+        // is evaluated again.
+        self.cache.truncate(self.tokens.len() / PAGE * PAGE);
+        self.logits.resize(0);
+    }
+
+    /// Tokens that are not evaluated yet.
+    pub fn pending(&self) -> usize {
+        self.tokens.len() - self.cache.len()
+    }
+
+    /// Makes the timeline equal to `prompt` as [`Session::sync`] does, but evaluates nothing: that is
+    /// left to [`evaluate_together`], a piece at a time. Gives how many tokens are reused, which
+    /// leaves at least one to evaluate.
+    ///
+    /// # Errors
+    /// Those of [`Session::sync`] that do not come from evaluating.
+    pub fn prepare(&mut self, prompt: &[TokenId]) -> Result<usize, EngineError> {
+        if prompt.is_empty() {
+            return Err(EngineError::EmptyPrompt);
+        }
+        self.check(prompt)?;
+        if prompt.len() > self.context {
+            return Err(EngineError::Context { needed: prompt.len(), context: self.context });
+        }
+        let evaluated = &self.tokens[..self.cache.len()];
+        let same = evaluated.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let reused = same.min(prompt.len() - 1);
+        self.rewind(reused);
+        self.tokens.extend_from_slice(&prompt[reused..]);
+        Ok(reused)
     }
 
     fn check(&self, tokens: &[TokenId]) -> Result<(), EngineError> {
@@ -333,6 +367,76 @@ impl std::fmt::Debug for Session {
             .field("context", &self.context)
             .field("overflow", &self.overflow)
             .finish_non_exhaustive()
+    }
+}
+
+/// A session's share of a step: see [`evaluate_together`].
+pub struct Share<'a> {
+    /// Whose pending tokens are evaluated.
+    pub session: &'a mut Session,
+    /// How many of them at most.
+    pub tokens: usize,
+    /// What came of it.
+    pub result: Result<(), EngineError>,
+}
+
+/// Evaluates pending tokens of several sessions of one engine in one batch, so that its weights are
+/// read once for all. A session none of whose tokens are pending afterwards has its logits. One that
+/// fails is as [`Session::logits`] leaves it, and the others are as if it had not been there.
+///
+/// The shares together may have [`BATCH`](ondine_model::BATCH) tokens.
+///
+/// # Panics
+/// Where they have more, or the sessions are not all of `engine`.
+pub fn evaluate_together(engine: &Engine, scratch: &mut Scratch, shares: &mut [Share<'_>]) {
+    let ours = |share: &Share<'_>| std::ptr::eq(&*share.session.engine, engine);
+    assert!(shares.iter().all(ours), "sessions of one engine");
+    let mut logits = Rows::new(0, engine.shape().vocab);
+    loop {
+        let mut going: Vec<&mut Share<'_>> = (shares.iter_mut())
+            .filter(|share| share.result.is_ok() && share.tokens.min(share.session.pending()) > 0)
+            .collect();
+        if going.is_empty() {
+            return;
+        }
+        let mut parts: Vec<Part<'_>> = going
+            .iter_mut()
+            .map(|share| {
+                let pending = share.session.pending();
+                let Session { cache, tokens, .. } = &mut *share.session;
+                let (from, count) = (cache.len(), share.tokens.min(pending));
+                let want = if count == pending { Want::Last } else { Want::None };
+                Part { cache, tokens: &tokens[from..from + count], want }
+            })
+            .collect();
+        let result =
+            engine.model().evaluate_together(engine.cpu(), &mut parts, scratch, &mut logits);
+        if let Err((failed, error)) = result {
+            // Nothing was evaluated: once more, without the one who cannot be.
+            going[failed].session.give_up();
+            going[failed].result = Err(error.into());
+            continue;
+        }
+        let mut row = 0;
+        for share in going {
+            let session = &mut *share.session;
+            if session.pending() > 0 {
+                session.logits.resize(0);
+                continue;
+            }
+            let own = logits.row(row);
+            row += 1;
+            if are_numbers(own) {
+                session.logits.resize(1);
+                session.logits.row_mut(0).copy_from_slice(own);
+            } else {
+                let position = session.tokens.len() - 1;
+                session.tokens.truncate(position);
+                session.give_up();
+                share.result = Err(EngineError::Numerical { position });
+            }
+        }
+        return;
     }
 }
 

@@ -8,7 +8,7 @@ use ondine_cache::Cache;
 use ondine_tensor::{Cpu, Rows};
 
 use crate::error::ModelError;
-use crate::run::{Run, Scratch};
+use crate::run::{Run, Scratch, Timeline};
 use crate::shape::Shape;
 
 /// How the rows of a text become one vector.
@@ -72,8 +72,9 @@ pub trait Encoder: Send + Sync {
         cache.reserve(tokens.len())?;
         let mut scratch = Scratch::new(shape);
         scratch.fit(tokens.len());
-        let (cache, scratch_ref) = (&mut cache, &mut scratch);
-        let mut run = Run { cpu, cache, scratch: scratch_ref, first: 0, horizon: context };
+        let rows = 0..tokens.len();
+        let text = Timeline { cache: &mut cache, rows, wanted: 0..0, first: 0, horizon: context };
+        let mut run = Run { cpu, timelines: vec![text], scratch: &mut scratch };
         self.layers(&mut run, tokens);
         cpu.tend();
         Ok(scratch.h)

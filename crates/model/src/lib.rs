@@ -44,7 +44,7 @@ use ondine_tensor::Cpu;
 pub use encoder::{Encoder, Pooling};
 pub use error::ModelError;
 pub use family::architectures;
-pub use model::Model;
+pub use model::{Model, Part};
 pub use plan::{MemoryPlan, plan};
 pub use run::{BATCH, Run, Scratch, Want};
 pub use shape::Shape;

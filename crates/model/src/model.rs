@@ -4,17 +4,42 @@ use ondine_cache::Cache;
 use ondine_tensor::{Cpu, Rows};
 
 use crate::error::ModelError;
-use crate::run::{BATCH, Run, Scratch, Want};
+use crate::run::{BATCH, Run, Scratch, Timeline, Want};
 use crate::shape::Shape;
+
+/// A timeline's part of a batch: see [`Model::evaluate_together`].
+pub struct Part<'a> {
+    /// What goes on.
+    pub cache: &'a mut Cache,
+    /// With what; at least one.
+    pub tokens: &'a [u32],
+    /// Which of them give logits.
+    pub want: Want,
+}
+
+/// Makes room for tokens that are checked, and gives the positions that the timeline has at most.
+fn prepare(shape: &Shape, tokens: &[u32], cache: &mut Cache) -> Result<usize, ModelError> {
+    let &Shape { vocab, context, .. } = shape;
+    let horizon = context.min(cache.horizon());
+    if let Some(&id) = tokens.iter().find(|id| **id as usize >= vocab) {
+        return Err(ModelError::Token { id, vocab });
+    }
+    let needed = cache.len().saturating_add(tokens.len());
+    if needed > horizon {
+        return Err(ModelError::Context { needed, context: horizon });
+    }
+    cache.reserve(tokens.len())?;
+    Ok(horizon)
+}
 
 /// Weights that turn tokens into logits.
 pub trait Model: Send + Sync {
     /// The model's sizes.
     fn shape(&self) -> &Shape;
 
-    /// One batch, already checked and with room in the cache: the work of a family. Callers want
-    /// [`Model::evaluate`] or [`Model::forward`].
-    fn batch(&self, run: &mut Run<'_>, tokens: &[u32], want: Want, logits: &mut Rows);
+    /// One batch, already checked and with room in the caches: the work of a family. Callers want
+    /// [`Model::evaluate`], [`Model::evaluate_together`] or [`Model::forward`].
+    fn batch(&self, run: &mut Run<'_>, tokens: &[u32], logits: &mut Rows);
 
     /// Runs `tokens` at the positions `cache.len()..`, adds their keys and values to the cache and
     /// leaves the wanted logits, `(wanted, vocab)`, in `logits`. Long inputs go in pieces of
@@ -32,26 +57,19 @@ pub trait Model: Send + Sync {
         scratch: &mut Scratch,
         logits: &mut Rows,
     ) -> Result<(), ModelError> {
-        let &Shape { vocab, context, .. } = self.shape();
-        let horizon = context.min(cache.horizon());
-        if let Some(&id) = tokens.iter().find(|id| **id as usize >= vocab) {
-            return Err(ModelError::Token { id, vocab });
-        }
-        let needed = cache.len().saturating_add(tokens.len());
-        if needed > horizon {
-            return Err(ModelError::Context { needed, context: horizon });
-        }
-        cache.reserve(tokens.len())?;
+        let vocab = self.shape().vocab;
+        let horizon = prepare(self.shape(), tokens, cache)?;
 
         // Only one piece gives logits where one row is wanted; where all are, each gives its own.
         let mut all = Vec::new();
         let pieces = tokens.chunks(BATCH).count();
         for (i, piece) in tokens.chunks(BATCH).enumerate() {
             let want = if want == Want::Last && i + 1 < pieces { Want::None } else { want };
-            let first = cache.len();
+            let (first, rows, wanted) = (cache.len(), 0..piece.len(), want.rows(piece.len()));
             scratch.fit(piece.len());
-            let mut run = Run { cpu, cache, scratch, first, horizon };
-            self.batch(&mut run, piece, want, logits);
+            let timeline = Timeline { cache, rows, wanted, first, horizon };
+            let mut run = Run { cpu, timelines: vec![timeline], scratch };
+            self.batch(&mut run, piece, logits);
             cache.advance(piece.len());
             if want == Want::All && pieces > 1 {
                 all.extend_from_slice(logits.as_slice());
@@ -63,6 +81,52 @@ pub trait Model: Send + Sync {
         } else if !all.is_empty() {
             *logits = Rows::from_vec(all, vocab);
         }
+        Ok(())
+    }
+
+    /// One batch of several timelines: the weights are read once for all of them. Each of `parts` is
+    /// evaluated as by [`Model::evaluate`], and the wanted logits of all stand in `logits` in order.
+    /// What a timeline gets does not depend on the others, bit for bit, where `cpu` is
+    /// [steady](Cpu::steady).
+    ///
+    /// # Errors
+    /// Those of [`Model::evaluate`] with the index of the part; all caches are then as they were.
+    ///
+    /// # Panics
+    /// Where there are more than [`BATCH`] tokens, or a part without any.
+    fn evaluate_together(
+        &self,
+        cpu: &Cpu,
+        parts: &mut [Part<'_>],
+        scratch: &mut Scratch,
+        logits: &mut Rows,
+    ) -> Result<(), (usize, ModelError)> {
+        let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
+        assert!(tokens.len() <= BATCH, "{} tokens in a batch of {BATCH}", tokens.len());
+        let mut timelines = Vec::with_capacity(parts.len());
+        let mut row = 0;
+        for (i, part) in parts.iter_mut().enumerate() {
+            let Part { cache, tokens, want } = part;
+            assert!(!tokens.is_empty(), "a part without tokens");
+            let horizon = prepare(self.shape(), tokens, cache).map_err(|error| (i, error))?;
+            let rows = row..row + tokens.len();
+            let wanted = want.rows(tokens.len());
+            let wanted = row + wanted.start..row + wanted.end;
+            row = rows.end;
+            let first = cache.len();
+            timelines.push(Timeline { cache, rows, wanted, first, horizon });
+        }
+        logits.resize(0);
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        scratch.fit(tokens.len());
+        let mut run = Run { cpu, timelines, scratch };
+        self.batch(&mut run, &tokens, logits);
+        for part in parts {
+            part.cache.advance(part.tokens.len());
+        }
+        cpu.tend();
         Ok(())
     }
 

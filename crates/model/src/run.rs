@@ -50,6 +50,8 @@ pub struct Scratch {
     pub(crate) v: Rows,
     /// (rows, heads * head_dim)
     pub(crate) attended: Rows,
+    /// Queries, keys, values and what attention gives of one timeline of several.
+    pub(crate) own: [Rows; 4],
     /// (rows, ff)
     pub(crate) gate: Rows,
     pub(crate) up: Rows,
@@ -69,6 +71,12 @@ impl Scratch {
             k_spare: rows(shape.key_width()),
             v: rows(shape.key_width()),
             attended: rows(shape.query_width()),
+            own: [
+                rows(shape.query_width()),
+                rows(shape.key_width()),
+                rows(shape.key_width()),
+                rows(shape.query_width()),
+            ],
             gate: rows(shape.ff),
             up: rows(shape.ff),
             routing: Routing::new(shape),
@@ -84,24 +92,36 @@ impl Scratch {
         heads.checked_add(keys)?.checked_add(wide)?.checked_add(routing)
     }
 
-    /// Every buffer gets `rows` rows, but for those of the experts, who take as they need.
+    /// Every buffer gets `rows` rows, but for those of single timelines and of the experts, who take as
+    /// they need.
     pub(crate) fn fit(&mut self, rows: usize) {
-        let Scratch { x, h, q, k, k_spare, v, attended, gate, up, routing: _ } = self;
+        let Scratch { x, h, q, k, k_spare, v, attended, gate, up, own: _, routing: _ } = self;
         for buffer in [x, h, q, k, k_spare, v, attended, gate, up] {
             buffer.resize(rows);
         }
     }
 }
 
-/// A batch under way.
+/// A batch under way: rows of one timeline or of several, which meet nowhere but in the products
+/// with the weights.
 pub struct Run<'a> {
     /// What computes.
     pub(crate) cpu: &'a Cpu,
-    /// Where keys and values go. Has room for the batch; its length is still the position of the
-    /// batch's first row.
-    pub(crate) cache: &'a mut Cache,
+    /// Whose rows they are, in the order of the rows.
+    pub(crate) timelines: Vec<Timeline<'a>>,
     /// Activations, as many rows as the batch has tokens.
     pub(crate) scratch: &'a mut Scratch,
+}
+
+/// A timeline's share of a batch.
+pub(crate) struct Timeline<'a> {
+    /// Where keys and values go. Has room for the rows; its length is still the position of the
+    /// first of them.
+    pub(crate) cache: &'a mut Cache,
+    /// Which rows of the batch are its.
+    pub(crate) rows: Range<usize>,
+    /// Which rows, the last of its own, give logits.
+    pub(crate) wanted: Range<usize>,
     /// Position of the first row.
     pub(crate) first: usize,
     /// Positions that the timeline will never grow beyond.
@@ -116,8 +136,8 @@ impl Run<'_> {
 
     /// x += the rows of `table` that the batch's positions name
     pub(crate) fn embed_positions(&mut self, table: &Matrix) {
-        let end = self.first + self.scratch.x.count();
-        let positions: Vec<u32> = (self.first as u32..end as u32).collect();
+        let of = |t: &Timeline<'_>| t.first as u32..(t.first + t.rows.len()) as u32;
+        let positions: Vec<u32> = self.timelines.iter().flat_map(of).collect();
         self.cpu.embed(table, &positions, &mut self.scratch.h);
         self.add();
     }

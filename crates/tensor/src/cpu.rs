@@ -65,6 +65,8 @@ pub struct Cpu {
     isa: Isa,
     /// Whether it multiplies pairs of bf16.
     pairs: bool,
+    /// See [`Cpu::steady`].
+    steady: bool,
     pool: Pool,
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
@@ -198,12 +200,21 @@ impl Cpu {
         Cpu {
             isa,
             pairs,
+            steady: false,
             pool,
             scratch,
             activations: Mutex::default(),
             partial: Mutex::default(),
             settles: Mutex::default(),
         }
+    }
+
+    /// The same, but a row of a product has the same bits whatever other rows stand beside it: for
+    /// whoever computes for several at once. Interleaved weights give that anyway; others are never
+    /// taken row by row then, which costs them speed where rows are few.
+    pub fn steady(mut self) -> Cpu {
+        self.steady = true;
+        self
     }
 
     /// How many threads compute, the caller's among them.
@@ -320,8 +331,9 @@ impl Cpu {
         if x.count() > if floats { FEW_FOR_FLOATS } else { FEW } {
             return self.by_panels(x, &outputs, &mut activations);
         }
-        // Rows that will be interleaved give the bits now that they will give then: the panels'.
-        let waits = |p: &Product<'_>| p.lanes == 1 && p.w.waits().is_some();
+        // Rows that will be interleaved give the bits now that they will give then: the panels', which
+        // are also the same for one row and for many.
+        let waits = |p: &Product<'_>| p.lanes == 1 && (self.steady || p.w.waits().is_some());
         let (waiting, others): (Vec<_>, Vec<_>) = outputs.into_iter().partition(waits);
         if !others.is_empty() {
             self.by_rows(x, &others, &mut activations);

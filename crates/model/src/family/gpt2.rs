@@ -6,7 +6,7 @@ use ondine_tensor::{Matrix, Rows};
 use crate::error::ModelError;
 use crate::layer::{Attention, Head, Norm, Plain, Sight};
 use crate::model::Model;
-use crate::run::{Run, Want};
+use crate::run::Run;
 use crate::shape::Shape;
 use crate::weights::Weights;
 
@@ -89,12 +89,12 @@ impl Model for Gpt2 {
         &self.shape
     }
 
-    fn batch(&self, run: &mut Run<'_>, tokens: &[u32], want: Want, logits: &mut Rows) {
+    fn batch(&self, run: &mut Run<'_>, tokens: &[u32], logits: &mut Rows) {
         run.embed(&self.embedding, tokens);
         run.embed_positions(&self.positions);
         for (layer, block) in self.blocks.iter().enumerate() {
             block.apply(run, layer);
         }
-        self.head.apply(run, want, logits);
+        self.head.apply(run, logits);
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ondine_cache::PAGE;
+use ondine_tensor::{Cpu, Rows};
 
 use crate::layer::{Linear, Norm, Rotation};
-use crate::run::Run;
+use crate::run::{Run, Timeline};
 
 /// How a block looks back.
 #[derive(Clone, Debug)]
@@ -52,9 +53,7 @@ pub(crate) struct Attention {
 impl Attention {
     /// h = output(attend(h)), and the keys and values of these positions are in the cache.
     pub(crate) fn apply(&self, run: &mut Run<'_>, layer: usize) {
-        let Run { cpu, cache, scratch: s, first, horizon } = run;
-        let (first, end) = (*first, *first + s.h.count());
-
+        let Run { cpu, timelines, scratch: s } = run;
         Linear::apply_all(
             cpu,
             &s.h,
@@ -66,15 +65,44 @@ impl Attention {
             key.apply(cpu, &s.k, &mut s.k_spare);
             std::mem::swap(&mut s.k, &mut s.k_spare);
         }
+        if let [timeline] = &mut timelines[..] {
+            self.look_back(cpu, timeline, layer, [&mut s.q, &mut s.k, &mut s.v, &mut s.attended]);
+        } else {
+            for timeline in timelines {
+                let (rows, [q, k, v, attended]) = (&timeline.rows, &mut s.own);
+                for (all, own) in [(&s.q, &mut *q), (&s.k, &mut *k), (&s.v, &mut *v)] {
+                    own.resize(rows.len());
+                    let width = all.width();
+                    let part = &all.as_slice()[rows.start * width..rows.end * width];
+                    own.as_mut_slice().copy_from_slice(part);
+                }
+                attended.resize(rows.len());
+                self.look_back(cpu, timeline, layer, [q, k, v, &mut *attended]);
+                let width = attended.width();
+                let rows = timeline.rows.start * width..timeline.rows.end * width;
+                s.attended.as_mut_slice()[rows].copy_from_slice(attended.as_slice());
+            }
+        }
+        self.output.apply(cpu, &s.attended, &mut s.h);
+    }
+
+    /// What the rows of one timeline see of it, from their queries, keys and values.
+    fn look_back(
+        &self,
+        cpu: &Cpu,
+        timeline: &mut Timeline<'_>,
+        layer: usize,
+        [q, k, v, attended]: [&mut Rows; 4],
+    ) {
+        let Timeline { cache, first, horizon, .. } = timeline;
+        let (first, end) = (*first, *first + q.count());
         let Sight { rotation, window, scale } = &self.sight;
         if let Some(rotation) = rotation {
             let rope = rotation.within(*horizon);
-            cpu.rope(&mut s.q, self.heads, rope, first);
-            cpu.rope(&mut s.k, self.kv_heads, rope, first);
+            cpu.rope(q, self.heads, rope, first);
+            cpu.rope(k, self.kv_heads, rope, first);
         }
-
-        cpu.store_kv(&s.k, &s.v, &mut cache.layer_mut(layer, first, end), first % PAGE);
-        cpu.attend(&s.q, &cache.layer(layer, end), first, *scale, *window, &mut s.attended);
-        self.output.apply(cpu, &s.attended, &mut s.h);
+        cpu.store_kv(k, v, &mut cache.layer_mut(layer, first, end), first % PAGE);
+        cpu.attend(q, &cache.layer(layer, end), first, *scale, *window, attended);
     }
 }

@@ -9,7 +9,7 @@ use ondine_tensor::{Matrix, RopeStyle, Rows};
 use crate::error::ModelError;
 use crate::layer::{Attention, Gated, Head, Mlp, Norm, Opening, Rms, Rotation, Sight, usual_scale};
 use crate::model::Model;
-use crate::run::{Run, Want};
+use crate::run::Run;
 use crate::shape::Shape;
 use crate::weights::Weights;
 
@@ -201,7 +201,7 @@ impl Model for Decoder {
         &self.shape
     }
 
-    fn batch(&self, run: &mut Run<'_>, tokens: &[u32], want: Want, logits: &mut Rows) {
+    fn batch(&self, run: &mut Run<'_>, tokens: &[u32], logits: &mut Rows) {
         run.embed(&self.embedding, tokens);
         if self.embedding_scale != 1.0 {
             run.scale(self.embedding_scale);
@@ -209,6 +209,6 @@ impl Model for Decoder {
         for (layer, block) in self.blocks.iter().enumerate() {
             block.apply(run, layer);
         }
-        self.head.apply(run, want, logits);
+        self.head.apply(run, logits);
     }
 }

@@ -3,7 +3,7 @@
 use ondine_tensor::Rows;
 
 use crate::layer::{Linear, Norm};
-use crate::run::{Run, Want};
+use crate::run::Run;
 
 /// The last norm and the projection to the vocabulary.
 #[derive(Debug)]
@@ -25,19 +25,22 @@ impl Head {
 
     /// Appends nothing and keeps nothing: `logits` holds exactly the wanted rows afterwards. The
     /// head is the largest matrix of a small model, so rows nobody wants are not computed.
-    pub(crate) fn apply(&self, run: &mut Run<'_>, want: Want, logits: &mut Rows) {
+    pub(crate) fn apply(&self, run: &mut Run<'_>, logits: &mut Rows) {
         let s = &mut *run.scratch;
-        let rows = want.rows(s.x.count());
-        logits.resize(rows.len());
-        if rows.is_empty() {
+        // The wanted rows move to the front, in order, and the rest is dropped: the stream is not
+        // needed any more.
+        let (width, mut count) = (s.x.width(), 0);
+        for wanted in run.timelines.iter().map(|timeline| &timeline.wanted) {
+            let from = wanted.start * width..wanted.end * width;
+            s.x.as_mut_slice().copy_within(from, count * width);
+            count += wanted.len();
+        }
+        logits.resize(count);
+        if count == 0 {
             return;
         }
-        // The wanted rows are the last ones, so moving them to the front and dropping the rest
-        // is all the selection there is. The stream is not needed any more.
-        let width = s.x.width();
-        s.x.as_mut_slice().copy_within(rows.start * width..rows.end * width, 0);
-        s.x.resize(rows.len());
-        s.h.resize(rows.len());
+        s.x.resize(count);
+        s.h.resize(count);
         self.norm.apply(run.cpu, &s.x, &mut s.h);
         self.output.apply(run.cpu, &s.h, logits);
         if let Some(scale) = self.scale {
