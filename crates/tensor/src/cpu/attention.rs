@@ -191,9 +191,9 @@ impl Cpu {
                 *query = &q.row(row)[head * dim..(head + 1) * dim];
             }
             let (keys, values) = (&kv.keys[from..to], &kv.values[from..to]);
-            let span = Span { kv: kv.kv, keys, values, head: view.head, head_dim: dim };
+            let span = Span { kv: kv.kv, keys, values, head: view.head, head_dim: dim, scale };
             let (queries, seen) = (&queries[..n], &seen[..n]);
-            attend::attend(self.isa, queries, scale, &span, seen, work, out, weights);
+            attend::attend(self.isa, queries, &span, seen, work, out, weights);
         };
         let parts = Parts::new(out.as_mut_slice());
         let put = |view: &View, j: usize, sums: &mut [f32], weight: Weight| {

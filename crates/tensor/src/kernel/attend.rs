@@ -64,6 +64,8 @@ pub(crate) struct Span<'a> {
     pub(crate) values: &'a [&'a [KvLine]],
     pub(crate) head: usize,
     pub(crate) head_dim: usize,
+    /// What queries are multiplied with.
+    pub(crate) scale: f32,
 }
 
 /// What attention works with, kept so that a token costs no allocation here.
@@ -87,15 +89,14 @@ impl Weight {
     pub(crate) const NONE: Weight = Weight { peak: f32::NEG_INFINITY, sum: 0.0 };
 }
 
-/// Attends for the columns `queries`, each of `head_dim` floats that are multiplied with `scale`;
-/// column `j` sees the tokens `seen[j]`, counted from the first page of the span.
+/// Attends for the columns `queries`, each of `head_dim` floats; column `j` sees the tokens
+/// `seen[j]`, counted from the first page of the span.
 ///
 /// `out` is (columns, head_dim), sums that are not yet divided by their `weights`. The number of
 /// columns is one that [`tile_cols`] gives.
 pub(crate) fn attend(
     isa: Isa,
     queries: &[&[f32]],
-    scale: f32,
     span: &Span<'_>,
     seen: &[Range<usize>],
     work: &mut Work,
@@ -106,8 +107,8 @@ pub(crate) fn attend(
     let Work { scores, halves, bytes } = work;
     scores.resize(seen.len() * tokens, 0.0);
     match span.kv {
-        KvType::F16 => halves::scores(isa, queries, scale, span, halves, scores),
-        KvType::Int8 => bytes::scores(isa, queries, scale, span, bytes, scores),
+        KvType::F16 => halves::scores(isa, queries, span, halves, scores),
+        KvType::Int8 => bytes::scores(isa, queries, span, bytes, scores),
     }
     for ((scores, seen), weight) in scores.chunks_exact_mut(tokens).zip(seen).zip(weights) {
         *weight = match &mut scores[seen.clone()] {

@@ -100,7 +100,6 @@ fn of_head<'a>(span: &Span<'_>, pages: &[&'a [KvLine]]) -> Vec<&'a [KvLine]> {
 pub(super) fn scores(
     isa: Isa,
     columns: &[&[f32]],
-    scale: f32,
     span: &Span<'_>,
     factors: &mut Factors,
     scores: &mut [f32],
@@ -113,7 +112,7 @@ pub(super) fn scores(
     let (mut steps, mut starts) = ([0.0; MAX_COLS], [[0; 2]; MAX_COLS]);
     for (j, q) in columns.iter().enumerate() {
         let (upper, lower) = bytes.split_at_mut(dim);
-        steps[j] = on!(isa, split(q, scale, upper, lower));
+        steps[j] = on!(isa, split(q, span.scale, upper, lower));
         for (part, bytes) in [upper, lower].into_iter().enumerate() {
             let sum: i32 = bytes.iter().map(|&b| i32::from(b)).sum();
             starts[j][part] = -panel::bias(isa) * sum;
@@ -362,8 +361,9 @@ vectors! {
         let mut acc = [[[v::isplat(0); 2]; N]; C];
         for (p, (page, weights)) in values.iter().zip(weights).enumerate() {
             let ahead = values.get(p + AHEAD).unwrap_or(page);
-            for c in 0..C {
-                let (strip, i) = ((at + c) / (STRIP / v::LANES), (at + c) % (STRIP / v::LANES));
+            for (c, acc) in acc.iter_mut().enumerate() {
+                let from = (at + c) * v::LANES;
+                let (strip, i) = (from / STRIP, from % STRIP / v::LANES);
                 let inside = strip * 4..strip * 4 + 4;
                 let lines = page[inside.clone()].iter().zip(&ahead[inside]);
                 for (quad, (line, ahead)) in lines.enumerate() {
@@ -374,7 +374,7 @@ vectors! {
                     for j in 0..N {
                         for part in 0..2 {
                             let four = weights[part][j].as_chunks::<4>().0[quad];
-                            acc[c][j][part] = v::dot4_counts(acc[c][j][part], line, four);
+                            acc[j][part] = v::dot4_counts(acc[j][part], line, four);
                         }
                     }
                 }
@@ -382,7 +382,7 @@ vectors! {
         }
         for (j, out) in out.chunks_exact_mut(dim).enumerate() {
             for (c, acc) in acc.iter().enumerate() {
-                let [upper, lower] = acc[j].map(|sum| v::to_f32(sum));
+                let (upper, lower) = (v::to_f32(acc[j][0]), v::to_f32(acc[j][1]));
                 let sum = v::mul(v::mul_add(upper, v::splat(UPPER), lower), v::splat(steps[j]));
                 let mut chunk = [0.0; v::LANES];
                 v::store(sum, &mut chunk);

@@ -50,7 +50,6 @@ fn of_head<'a>(span: &Span<'_>, pages: &[&'a [KvLine]]) -> Vec<&'a [f16]> {
 pub(super) fn scores(
     isa: Isa,
     columns: &[&[f32]],
-    scale: f32,
     span: &Span<'_>,
     Queries(queries): &mut Queries,
     scores: &mut [f32],
@@ -59,7 +58,7 @@ pub(super) fn scores(
     queries.resize(span.head_dim * n, 0.0);
     for (j, q) in columns.iter().enumerate() {
         for (to, q) in queries.chunks_exact_mut(n).zip(*q) {
-            to[j] = q * scale;
+            to[j] = q * span.scale;
         }
     }
     let keys = of_head(span, span.keys);
