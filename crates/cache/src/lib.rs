@@ -11,9 +11,9 @@
 //! embedding, so a token that changes its position must be evaluated again; the session does that.
 //!
 //! ```
-//! use ondine_cache::{Cache, CacheShape};
+//! use ondine_cache::{Cache, CacheShape, KvType};
 //!
-//! let mut cache = Cache::new(CacheShape { layers: 2, kv_heads: 1, head_dim: 4 });
+//! let mut cache = Cache::new(CacheShape { layers: 2, kv_heads: 1, head_dim: 4, kv: KvType::F16 });
 //! cache.reserve(20).unwrap();
 //! // ... each layer writes its keys and values for positions 0..20 through `layer_mut` ...
 //! cache.advance(20);
@@ -28,6 +28,7 @@ mod page;
 mod timeline;
 
 pub use error::CacheError;
+pub use ondine_tensor::KvType;
 pub use ondine_tensor::cpu::PAGE;
 pub use page::CacheShape;
 pub use timeline::Cache;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! page  = layer 0, layer 1, ...
-//! layer = keys, values                kv_heads * head_dim * PAGE floats of 16 bits each
+//! layer = keys, values                as many lines of 64 bytes each as their type takes
 //! ```
 //!
 //! How the keys of a layer lie among themselves is the kernels' affair.
@@ -10,10 +10,10 @@
 //! A page spans all layers, so that the table of a timeline has one entry for sixteen tokens
 //! whatever the depth of the model, and a copy on write is one allocation.
 
-use half::f16;
 use ondine_tensor::cpu::PAGE;
+use ondine_tensor::{KvLine, KvType};
 
-/// What a position costs: how many layers, and how much each keeps.
+/// What a position costs: how many layers, how much each keeps, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheShape {
     /// Layers with attention.
@@ -22,18 +22,19 @@ pub struct CacheShape {
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
+    /// What keys and values are stored as.
+    pub kv: KvType,
 }
 
 impl CacheShape {
-    /// Floats in the keys (or in the values) of one layer of a page.
-    pub(crate) fn block(&self) -> usize {
-        self.kv_heads * PAGE * self.head_dim
+    /// Lines of the keys (or of the values) of one layer of a page; `None` where that is no number.
+    pub(crate) fn block(&self) -> Option<usize> {
+        self.kv.lines(self.kv_heads, self.head_dim)
     }
 
-    /// Floats in a page, or `None` where that is no number.
-    fn checked_page(&self) -> Option<usize> {
-        let block = self.kv_heads.checked_mul(PAGE)?.checked_mul(self.head_dim)?;
-        block.checked_mul(2)?.checked_mul(self.layers)
+    /// Lines of a page; `None` where that is no number.
+    pub(crate) fn page(&self) -> Option<usize> {
+        self.block()?.checked_mul(2)?.checked_mul(self.layers)
     }
 
     /// Bytes of keys and values that one position takes; `None` where that is no number.
@@ -43,7 +44,7 @@ impl CacheShape {
 
     /// Bytes of one page; `None` where that is no number.
     pub fn bytes_per_page(&self) -> Option<usize> {
-        self.checked_page()?.checked_mul(size_of::<f16>())
+        self.page()?.checked_mul(size_of::<KvLine>())
     }
 
     /// Bytes of the pages that `tokens` positions take; `None` where that is no number.
@@ -54,24 +55,28 @@ impl CacheShape {
 
 /// The memory of one page.
 #[derive(Clone, Debug)]
-pub(crate) struct Page(Vec<f16>);
+pub(crate) struct Page(Vec<KvLine>);
 
 impl Page {
     /// A page of zeros, or the number of bytes that there was no memory for.
-    pub(crate) fn new(floats: usize) -> Result<Page, usize> {
+    pub(crate) fn new(lines: usize) -> Result<Page, usize> {
         let mut data = Vec::new();
-        data.try_reserve_exact(floats).map_err(|_| floats * size_of::<f16>())?;
-        data.resize(floats, f16::ZERO);
+        data.try_reserve_exact(lines).map_err(|_| lines * size_of::<KvLine>())?;
+        data.resize(lines, KvLine::ZERO);
         Ok(Page(data))
     }
 
     /// Keys and values of one layer.
-    pub(crate) fn layer(&self, layer: usize, block: usize) -> (&[f16], &[f16]) {
+    pub(crate) fn layer(&self, layer: usize, block: usize) -> (&[KvLine], &[KvLine]) {
         self.0[layer * 2 * block..(layer + 1) * 2 * block].split_at(block)
     }
 
     /// Keys and values of one layer, to write.
-    pub(crate) fn layer_mut(&mut self, layer: usize, block: usize) -> (&mut [f16], &mut [f16]) {
+    pub(crate) fn layer_mut(
+        &mut self,
+        layer: usize,
+        block: usize,
+    ) -> (&mut [KvLine], &mut [KvLine]) {
         self.0[layer * 2 * block..(layer + 1) * 2 * block].split_at_mut(block)
     }
 }

@@ -18,6 +18,9 @@ use crate::page::{CacheShape, Page};
 #[derive(Debug)]
 pub struct Cache {
     shape: CacheShape,
+    /// Lines of the keys (or of the values) of one layer of a page; 0 where that is no number, and
+    /// then there is never a page.
+    block: usize,
     /// Covers at least `len` positions; what lies behind them is not defined.
     pages: Vec<Arc<Page>>,
     len: usize,
@@ -33,7 +36,7 @@ impl Cache {
     /// An empty timeline that will never hold more than `horizon` positions: some models turn the
     /// keys of short timelines otherwise, and have to know before the first.
     pub fn with_horizon(shape: CacheShape, horizon: usize) -> Cache {
-        Cache { shape, pages: Vec::new(), len: 0, horizon }
+        Cache { shape, block: shape.block().unwrap_or(0), pages: Vec::new(), len: 0, horizon }
     }
 
     /// The most positions that it was said to hold ever. Whoever evaluates keeps to it.
@@ -73,14 +76,12 @@ impl Cache {
     pub fn reserve(&mut self, tokens: usize) -> Result<(), CacheError> {
         let upto = self.len.saturating_add(tokens);
         let too_large = CacheError::TooLarge { tokens: upto };
-        let (Some(_), Some(page_bytes)) = (self.shape.bytes_for(upto), self.shape.bytes_per_page())
-        else {
+        let (Some(_), Some(lines)) = (self.shape.bytes_for(upto), self.shape.page()) else {
             return Err(too_large);
         };
-        let floats = page_bytes / size_of::<half::f16>();
         let before = self.pages.len();
         while self.pages.len() < upto.div_ceil(PAGE) {
-            match Page::new(floats) {
+            match Page::new(lines) {
                 Ok(page) => self.pages.push(Arc::new(page)),
                 Err(bytes) => {
                     self.pages.truncate(before);
@@ -111,7 +112,8 @@ impl Cache {
     /// A second timeline with the same past. The pages are shared until one of the two writes.
     pub fn fork(&self) -> Cache {
         let pages = self.pages[..self.len.div_ceil(PAGE)].to_vec();
-        Cache { shape: self.shape, pages, len: self.len, horizon: self.horizon }
+        let Cache { shape, block, len, horizon, .. } = *self;
+        Cache { shape, block, pages, len, horizon }
     }
 
     /// Keys and values of `layer` for positions `0..upto`, page by page. The positions of the
@@ -120,7 +122,7 @@ impl Cache {
     /// # Panics
     /// Where `layer` or `upto` lie beyond what was reserved.
     pub fn layer(&self, layer: usize, upto: usize) -> KvPages<'_> {
-        let block = self.shape.block();
+        let block = self.block;
         let pages = &self.pages[..upto.div_ceil(PAGE)];
         let mut keys = Vec::with_capacity(pages.len());
         let mut values = Vec::with_capacity(pages.len());
@@ -129,8 +131,8 @@ impl Cache {
             keys.push(k);
             values.push(v);
         }
-        let CacheShape { kv_heads, head_dim, .. } = self.shape;
-        KvPages { keys, values, page_tokens: PAGE, kv_heads, head_dim }
+        let CacheShape { kv_heads, head_dim, kv, .. } = self.shape;
+        KvPages { kv, keys, values, page_tokens: PAGE, kv_heads, head_dim }
     }
 
     /// Keys and values of `layer` for the pages that hold positions `from..to`, to write. The
@@ -143,7 +145,7 @@ impl Cache {
     /// Where `layer` or `to` lie beyond what was reserved, or the range is empty.
     pub fn layer_mut(&mut self, layer: usize, from: usize, to: usize) -> KvPagesMut<'_> {
         assert!(from < to, "no positions to write between {from} and {to}");
-        let block = self.shape.block();
+        let block = self.block;
         let pages = &mut self.pages[from / PAGE..to.div_ceil(PAGE)];
         let mut keys = Vec::with_capacity(pages.len());
         let mut values = Vec::with_capacity(pages.len());
@@ -152,7 +154,7 @@ impl Cache {
             keys.push(k);
             values.push(v);
         }
-        let CacheShape { kv_heads, head_dim, .. } = self.shape;
-        KvPagesMut { keys, values, page_tokens: PAGE, kv_heads, head_dim }
+        let CacheShape { kv_heads, head_dim, kv, .. } = self.shape;
+        KvPagesMut { kv, keys, values, page_tokens: PAGE, kv_heads, head_dim }
     }
 }

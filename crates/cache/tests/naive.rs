@@ -3,11 +3,11 @@
 //! Any sequence of appends, truncations, forks and ends must leave every timeline with the keys
 //! and values that its own history wrote, whatever the others did with shared pages.
 
-use half::f16;
-use ondine_cache::{Cache, CacheError, CacheShape, PAGE};
+use ondine_cache::{Cache, CacheError, CacheShape, KvType, PAGE};
 use proptest::prelude::*;
 
-const SHAPE: CacheShape = CacheShape { layers: 3, kv_heads: 2, head_dim: 4 };
+const SHAPE: CacheShape = CacheShape { layers: 3, kv_heads: 2, head_dim: 4, kv: KvType::F16 };
+const BYTES: CacheShape = CacheShape { kv: KvType::Int8, ..SHAPE };
 const MAX_TIMELINES: usize = 6;
 
 /// One timeline as a vector: what was written at each position.
@@ -47,10 +47,11 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The number that stands in every place of a position: exact in f16.
-fn stamp(layer: usize, value: bool, head: usize, i: usize, row: u16) -> f16 {
-    let place = ((layer * 2 + usize::from(value)) * 2 + head) * 4 + i;
-    f16::from_bits(0x3c00 | (row.wrapping_mul(64).wrapping_add(place as u16) & 0x3ff))
+/// The byte that stands in every place of a position: a place is every sixteenth byte of a layer's
+/// keys (or values), whatever they are stored as.
+fn stamp(layer: usize, value: bool, place: usize, row: u16) -> u8 {
+    let place = (layer * 2 + usize::from(value)) * 64 + place;
+    (u32::from(row).wrapping_mul(2_654_435_761).wrapping_add(place as u32 * 40_503) >> 16) as u8
 }
 
 /// Writes rows at `cache.len()..` as a kernel does: through the pages given, by relative position.
@@ -61,11 +62,10 @@ fn write(cache: &mut Cache, rows: &[u16]) {
         assert_eq!(pages.keys.len(), (from % PAGE + rows.len()).div_ceil(PAGE));
         for (r, row) in rows.iter().enumerate() {
             let at = from % PAGE + r;
-            for head in 0..SHAPE.kv_heads {
-                for i in 0..SHAPE.head_dim {
-                    let place = (head * PAGE + at % PAGE) * SHAPE.head_dim + i;
-                    pages.keys[at / PAGE][place] = stamp(layer, false, head, i, *row);
-                    pages.values[at / PAGE][place] = stamp(layer, true, head, i, *row);
+            for (value, pages) in [&mut pages.keys, &mut pages.values].into_iter().enumerate() {
+                let bytes: &mut [u8] = bytemuck::cast_slice_mut(pages[at / PAGE]);
+                for (place, byte) in bytes.iter_mut().skip(at % PAGE).step_by(PAGE).enumerate() {
+                    *byte = stamp(layer, value == 1, place, *row);
                 }
             }
         }
@@ -78,19 +78,12 @@ fn assert_same(cache: &Cache, naive: &Naive) {
         let pages = cache.layer(layer, cache.len());
         assert_eq!(pages.keys.len(), naive.len().div_ceil(PAGE));
         for (at, row) in naive.iter().enumerate() {
-            for head in 0..SHAPE.kv_heads {
-                for i in 0..SHAPE.head_dim {
-                    let place = (head * PAGE + at % PAGE) * SHAPE.head_dim + i;
-                    assert_eq!(
-                        pages.keys[at / PAGE][place].to_bits(),
-                        stamp(layer, false, head, i, *row).to_bits(),
-                        "key of layer {layer}, position {at}"
-                    );
-                    assert_eq!(
-                        pages.values[at / PAGE][place].to_bits(),
-                        stamp(layer, true, head, i, *row).to_bits(),
-                        "value of layer {layer}, position {at}"
-                    );
+            for (value, pages) in [&pages.keys, &pages.values].into_iter().enumerate() {
+                let bytes: &[u8] = bytemuck::cast_slice(pages[at / PAGE]);
+                assert_eq!(bytes.len() * 2 * SHAPE.layers, cache.shape().bytes_per_page().unwrap());
+                for (place, byte) in bytes.iter().skip(at % PAGE).step_by(PAGE).enumerate() {
+                    let wanted = stamp(layer, value == 1, place, *row);
+                    assert_eq!(*byte, wanted, "values {value} of layer {layer}, position {at}");
                 }
             }
         }
@@ -99,8 +92,11 @@ fn assert_same(cache: &Cache, naive: &Naive) {
 
 proptest! {
     #[test]
-    fn every_timeline_keeps_its_own_history(ops in prop::collection::vec(op(), 1..60)) {
-        let mut timelines: Vec<(Cache, Naive)> = vec![(Cache::new(SHAPE), Naive::new())];
+    fn every_timeline_keeps_its_own_history(
+        ops in prop::collection::vec(op(), 1..60),
+        shape in prop_oneof![Just(SHAPE), Just(BYTES)],
+    ) {
+        let mut timelines: Vec<(Cache, Naive)> = vec![(Cache::new(shape), Naive::new())];
         let mut next: u16 = 0;
         for op in ops {
             let at = |timeline: usize| timeline % timelines.len();
@@ -142,7 +138,7 @@ proptest! {
             }
             for (cache, naive) in &timelines {
                 assert_same(cache, naive);
-                prop_assert!(cache.bytes() <= SHAPE.bytes_for(naive.len() + 40).unwrap());
+                prop_assert!(cache.bytes() <= shape.bytes_for(naive.len() + 40).unwrap());
             }
         }
     }
@@ -173,30 +169,45 @@ fn a_fork_is_told_as_much_of_its_end() {
 
 #[test]
 fn pages_waste_little() {
-    let mut cache = Cache::new(SHAPE);
-    cache.reserve(257).unwrap();
-    cache.advance(257);
-    let used = 257 * SHAPE.bytes_per_token().unwrap();
-    assert_eq!(cache.bytes(), 272 * SHAPE.bytes_per_token().unwrap());
-    assert!(cache.bytes() - used < PAGE * SHAPE.bytes_per_token().unwrap());
-    cache.truncate(16);
-    assert_eq!(cache.bytes(), SHAPE.bytes_per_page().unwrap());
-    cache.truncate(0);
-    assert_eq!(cache.bytes(), 0);
+    for shape in [SHAPE, BYTES] {
+        let mut cache = Cache::new(shape);
+        cache.reserve(257).unwrap();
+        cache.advance(257);
+        let used = 257 * shape.bytes_per_token().unwrap();
+        assert_eq!(cache.bytes(), 272 * shape.bytes_per_token().unwrap());
+        assert!(cache.bytes() - used < PAGE * shape.bytes_per_token().unwrap());
+        cache.truncate(16);
+        assert_eq!(cache.bytes(), shape.bytes_per_page().unwrap());
+        cache.truncate(0);
+        assert_eq!(cache.bytes(), 0);
+    }
+}
+
+#[test]
+fn bytes_take_half_and_a_scale() {
+    // Keys and values, of which each has two bytes a dimension, or one and a float in all.
+    for (kv_heads, head_dim) in [(2, 64), (1, 128), (3, 80)] {
+        let of = |kv| CacheShape { layers: 1, kv_heads, head_dim, kv }.bytes_per_token();
+        assert_eq!(of(KvType::F16), Some(2 * kv_heads * head_dim * 2));
+        assert_eq!(of(KvType::Int8), Some(2 * kv_heads * (head_dim + 4)));
+    }
 }
 
 #[test]
 fn sizes_that_are_no_numbers_are_refused() {
     for shape in [
-        CacheShape { layers: usize::MAX, kv_heads: 1, head_dim: 1 },
-        CacheShape { layers: 1, kv_heads: usize::MAX, head_dim: usize::MAX },
+        CacheShape { layers: usize::MAX, kv_heads: 1, head_dim: 1, ..SHAPE },
+        CacheShape { layers: 1, kv_heads: usize::MAX, head_dim: usize::MAX, ..SHAPE },
+        CacheShape { layers: usize::MAX, kv_heads: 1, head_dim: 1, ..BYTES },
+        CacheShape { layers: 1, kv_heads: usize::MAX, head_dim: 2, ..BYTES },
+        CacheShape { layers: 1, kv_heads: 2, head_dim: usize::MAX, ..BYTES },
     ] {
         assert_eq!(shape.bytes_for(1), None);
         let mut cache = Cache::new(shape);
         assert_eq!(cache.reserve(1), Err(CacheError::TooLarge { tokens: 1 }));
         assert!(cache.is_empty());
     }
-    let huge = CacheShape { layers: 1 << 20, kv_heads: 1 << 12, head_dim: 1 << 18 };
+    let huge = CacheShape { layers: 1 << 20, kv_heads: 1 << 12, head_dim: 1 << 18, ..SHAPE };
     let mut cache = Cache::new(huge);
     assert!(matches!(cache.reserve(1), Err(CacheError::OutOfMemory { tokens: 1, .. })));
     assert_eq!(cache.bytes(), 0);

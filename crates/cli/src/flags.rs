@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use ondine_engine::KvType;
 use ondine_tensor::Isa;
 
 use crate::commands;
@@ -100,6 +101,9 @@ const THREADS_MAX: u64 = 1024;
 /// More tokens than any context holds.
 const TOKENS_MAX: u64 = 1 << 30;
 
+/// The names of `KvType`, as `--kv` takes them.
+const KV_TYPES: &[&str] = &["f16", "int8"];
+
 // What several commands share.
 const MODEL: Flag = Flag {
     short: Some('m'),
@@ -127,6 +131,14 @@ const CTX: Flag = flag(
     Value::Count { min: 1, max: TOKENS_MAX },
     "Tokens the conversation may hold [default: what the model was made for]",
 );
+const KV: Flag = Flag {
+    default: Some("f16"),
+    ..flag(
+        "kv",
+        Value::Choice("TYPE", KV_TYPES),
+        "What keys and values are stored as: int8 takes half the memory and is less exact",
+    )
+};
 const JSON: Flag = flag("json", Value::Switch, "Print JSON");
 const MAX_TOKENS: Flag = Flag {
     short: Some('n'),
@@ -223,6 +235,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             &SEED,
             &MAX_TOKENS,
             &CTX,
+            &KV,
             &THREADS,
             &ISA,
             &MEMORY,
@@ -255,6 +268,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
             &SEED,
             &Flag { default: Some("128"), ..MAX_TOKENS },
             &CTX,
+            &KV,
             &THREADS,
             &ISA,
             &MEMORY,
@@ -329,6 +343,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                 )
             },
             &CTX,
+            &KV,
             &JSON,
         ],
         run: commands::inspect::run,
@@ -377,6 +392,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                 Value::Path("FILE"),
                 "Write every position's logits there instead (little-endian 32-bit floats)",
             ),
+            &KV,
             &THREADS,
             &ISA,
             &MEMORY,
@@ -395,6 +411,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                 default: Some("512"),
                 ..flag("ctx", Value::Count { min: 8, max: TOKENS_MAX }, "Tokens a window")
             },
+            &KV,
             &THREADS,
             &ISA,
             &MEMORY,
@@ -433,6 +450,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                     "Tokens that are there before each sample",
                 )
             },
+            &KV,
             &ISA,
             &MEMORY,
             &JSON,
@@ -612,6 +630,11 @@ impl<'a> Arguments<'a> {
         self.count("threads").unwrap_or_else(cores)
     }
 
+    /// What keys and values are stored as.
+    pub(crate) fn kv(&self) -> KvType {
+        self.text("kv").and_then(|name| name.parse().ok()).unwrap_or_default()
+    }
+
     /// Which instruction set computes: what was asked, or the best.
     pub(crate) fn isa(&self) -> Isa {
         self.get("isa").unwrap_or_else(Isa::best)
@@ -638,6 +661,7 @@ mod tests {
                 "--ctx",
                 "--threads",
                 "--isa",
+                "--kv",
                 "--stop",
                 "--system",
                 "--raw",
@@ -655,8 +679,8 @@ mod tests {
         ("tokenize", &["-m", "--file", "--special", "--json"]),
         ("template", &["--template", "--input", "--now"]),
         ("logits", &["-m", "--tokens"]),
-        ("perplexity", &["-m", "--file", "--ctx", "--json"]),
-        ("bench", &["-m", "-p", "-n", "-t", "-r", "--depth", "--json"]),
+        ("perplexity", &["-m", "--file", "--ctx", "--kv", "--json"]),
+        ("bench", &["-m", "-p", "-n", "-t", "-r", "--depth", "--kv", "--json"]),
         ("completions", &["SHELL"]),
     ];
 
@@ -696,6 +720,12 @@ mod tests {
     }
 
     #[test]
+    fn the_types_of_keys_and_values_are_all_there() {
+        let names: Vec<&str> = ondine_tensor::KvType::all().map(KvType::name).collect();
+        assert_eq!(KV_TYPES, names);
+    }
+
+    #[test]
     fn values_out_of_range_are_refused() {
         let rows = [
             ("ondine run --temp -1 x", false),
@@ -705,6 +735,12 @@ mod tests {
             ("ondine run --seed 18446744073709551615 x", true),
             ("ondine run --isa sparkle x", false),
             ("ondine run --isa scalar x", true),
+            ("ondine run --kv int8 x", true),
+            ("ondine run --kv int4 x", false),
+            ("ondine run --kv", false),
+            ("ondine bench -m f --kv f16", true),
+            ("ondine bench -m f --kv=", false),
+            ("ondine perplexity -m f --kv INT8", false),
             ("ondine logits -m f --tokens 1,2,x", false),
             ("ondine logits -m f --tokens 1,2,3", true),
             ("ondine logits --tokens 1", false),

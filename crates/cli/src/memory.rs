@@ -66,11 +66,13 @@ fn meminfo(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use ondine_engine::KvType;
+
     use super::*;
 
     #[test]
     fn a_context_larger_than_memory_is_refused() {
-        let shape = CacheShape { layers: 16, kv_heads: 8, head_dim: 64 };
+        let shape = CacheShape { layers: 16, kv_heads: 8, head_dim: 64, kv: KvType::F16 };
         // 32 KiB a position.
         assert!(against(Some(1 << 30), shape, 32768).is_ok());
         assert!(against(None, shape, usize::MAX).is_ok());
@@ -80,6 +82,10 @@ mod tests {
         assert_eq!(failure.message, said);
         assert_eq!(failure.hint.as_deref(), Some("about 32768 tokens fit"));
         assert!(against(Some(1 << 30), shape, usize::MAX).is_err());
+        // As bytes it takes little more than half.
+        let bytes = CacheShape { kv: KvType::Int8, ..shape };
+        assert!(against(Some(1 << 30), bytes, 40000).is_ok());
+        assert!(against(Some(1 << 30), bytes, 64000).is_err());
     }
 
     #[test]

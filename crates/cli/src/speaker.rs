@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use ondine_cache::CacheShape;
 use ondine_engine::{FinishReason, Session, SessionOptions};
 use ondine_model::BATCH;
 use ondine_text::vocab::TokenId;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::flags::Arguments;
 use crate::interrupt::Watch;
 use crate::memory;
 use crate::output;
@@ -90,17 +92,19 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    /// A speaker on an engine.
+    /// A speaker on an engine, with the timeline that was asked for.
     pub(crate) fn new(
         engine: &std::sync::Arc<ondine_engine::Engine>,
-        context: Option<usize>,
+        arguments: &Arguments<'_>,
         wishes: Wishes,
         load_s: f64,
     ) -> Result<Speaker, Failure> {
+        let (context, kv) = (arguments.count("ctx"), arguments.kv());
         if let Some(context) = context {
-            memory::check(engine.shape().cache(), context)?;
+            memory::check(CacheShape { kv, ..engine.shape().cache() }, context)?;
         }
-        let session = engine.session(SessionOptions { context, ..SessionOptions::default() })?;
+        let session =
+            engine.session(SessionOptions { context, kv, ..SessionOptions::default() })?;
         Ok(Speaker { session, wishes, load_s, turn: 0 })
     }
 

@@ -56,6 +56,7 @@ pub use embed::{EmbedOptions, Embedder, Embedding, Overlong};
 pub use engine::{Engine, EngineOptions, Memory};
 pub use error::EngineError;
 pub use generate::{FinishReason, GenerateOptions, Generation, Speech, Step};
+pub use ondine_cache::KvType;
 pub use perplexity::{Perplexity, perplexity};
 pub use sample::Sampling;
 pub use session::{Overflow, Session, SessionOptions, Share, Synced, evaluate_together};

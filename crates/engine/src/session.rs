@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use ondine_cache::{Cache, PAGE};
+use ondine_cache::{Cache, CacheShape, KvType, PAGE};
 use ondine_model::{ModelError, Part, Scratch, Want};
 use ondine_tensor::Rows;
 use ondine_text::vocab::TokenId;
@@ -47,6 +47,9 @@ pub struct SessionOptions {
     pub context: Option<usize>,
     /// What happens when they run out.
     pub overflow: Overflow,
+    /// What keys and values are stored as. Bytes take half the memory, and less time at great depth;
+    /// the logits are then a little other ones.
+    pub kv: KvType,
 }
 
 /// What [`Session::sync`] did.
@@ -92,7 +95,7 @@ impl Session {
             return Err(EngineError::SessionOptions { context, what });
         }
         Ok(Session {
-            cache: Cache::with_horizon(shape.cache(), context),
+            cache: Cache::with_horizon(CacheShape { kv: options.kv, ..shape.cache() }, context),
             tokens: Vec::new(),
             logits: Rows::new(0, shape.vocab),
             scratch: Scratch::new(shape),

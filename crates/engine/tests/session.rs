@@ -199,7 +199,7 @@ fn an_abandoned_generation_goes_on_where_it_stood() {
 fn what_does_not_fit_is_refused_with_both_numbers() {
     let tiny = Tiny::llama();
     let engine = load(&tiny);
-    let options = SessionOptions { context: Some(16), overflow: Overflow::Error };
+    let options = SessionOptions { context: Some(16), ..SessionOptions::default() };
     let mut session = engine.session(options).unwrap();
     session.sync(&[1, 2, 3]).unwrap();
     let error = session.sync(&[0; 17]).unwrap_err();
@@ -226,7 +226,8 @@ fn what_does_not_fit_is_refused_with_both_numbers() {
     for (context, overflow) in
         [(0, Overflow::Error), (97, Overflow::Error), (16, Overflow::Shift { keep: 15 })]
     {
-        assert!(engine.session(SessionOptions { context: Some(context), overflow }).is_err());
+        let options = SessionOptions { context: Some(context), overflow, ..Default::default() };
+        assert!(engine.session(options).is_err());
     }
 }
 
@@ -235,7 +236,7 @@ fn a_shift_is_the_shorter_prompt_exactly() {
     for tiny in Tiny::families() {
         let engine = load(&tiny);
         let overflow = Overflow::Shift { keep: 4 };
-        let options = SessionOptions { context: Some(24), overflow };
+        let options = SessionOptions { context: Some(24), overflow, ..Default::default() };
         let mut shifting = engine.session(options).unwrap();
         let prompt = tiny::text(8, 20, tiny.vocab);
         shifting.sync(&prompt).unwrap();

@@ -1,5 +1,6 @@
 //! How much memory a model will take, before any of it is taken.
 
+use ondine_cache::{CacheShape, KvType};
 use ondine_format::{Hparams, ModelFile};
 
 use crate::error::ModelError;
@@ -26,12 +27,13 @@ impl MemoryPlan {
     }
 }
 
-/// Plans for a session of `context` positions.
+/// Plans for a session of `context` positions that stores keys and values as `kv`. An encoder, which
+/// remembers nothing, has 16-bit floats whatever was asked.
 ///
 /// # Errors
 /// What [`load`](crate::load) would say of the metadata, a context beyond the model's, or a size
 /// that is no number.
-pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> {
+pub fn plan(file: &ModelFile, context: usize, kv: KvType) -> Result<MemoryPlan, ModelError> {
     let hparams = Hparams::of(file)?;
     let kind = family::find(&hparams.architecture)?;
     let shape = Shape::new(&hparams)?;
@@ -45,7 +47,7 @@ pub fn plan(file: &ModelFile, context: usize) -> Result<MemoryPlan, ModelError> 
     // An encoder keeps one layer's keys and values at a time, but takes a text in one piece and
     // gives no logits.
     let (cache, rows, logits) = match kind {
-        Kind::Decoder(_) => (shape.cache(), BATCH.min(context), shape.vocab),
+        Kind::Decoder(_) => (CacheShape { kv, ..shape.cache() }, BATCH.min(context), shape.vocab),
         Kind::Encoder(_) => (shape.one_layer(), context, 0),
     };
     let kv_bytes = cache.bytes_for(context).ok_or(too_large("keys and values"))?;

@@ -1,6 +1,6 @@
 //! The numbers of a loaded model that others may want to know. Knows no weights.
 
-use ondine_cache::CacheShape;
+use ondine_cache::{CacheShape, KvType};
 use ondine_format::{Experts, Hparams};
 
 use crate::error::ModelError;
@@ -56,9 +56,11 @@ impl Shape {
         })
     }
 
-    /// What a position of this model costs in the cache.
+    /// What a position of this model costs in a cache of 16-bit floats; other types are asked for by
+    /// `CacheShape { kv, ..shape.cache() }`.
     pub fn cache(&self) -> CacheShape {
-        CacheShape { layers: self.layers, kv_heads: self.kv_heads, head_dim: self.head_dim }
+        let Shape { layers, kv_heads, head_dim, .. } = *self;
+        CacheShape { layers, kv_heads, head_dim, kv: KvType::F16 }
     }
 
     /// What a position of one layer costs: all that an encoder needs, as nothing is remembered.

@@ -1,6 +1,6 @@
 //! Encoders against the slow pass, and what is refused.
 
-use ondine_cache::{Cache, CacheShape};
+use ondine_cache::{Cache, CacheShape, KvType};
 use ondine_model::{ModelError, Pooling, load, load_encoder, plan};
 use ondine_tensor::{Cpu, Isa};
 
@@ -151,10 +151,10 @@ fn a_missing_a_misshapen_and_an_unknown_tensor_are_named() {
 fn the_plan_of_an_encoder_counts_one_layer_of_keys_and_no_logits() {
     let tiny = TinyBert::new();
     let file = tiny.file();
-    let made = plan(&file, 33).unwrap();
-    let mut cache = Cache::new(CacheShape { layers: 1, kv_heads: 4, head_dim: 8 });
+    let made = plan(&file, 33, KvType::F16).unwrap();
+    let mut cache = Cache::new(CacheShape { layers: 1, kv_heads: 4, head_dim: 8, kv: KvType::F16 });
     cache.reserve(33).unwrap();
     assert_eq!(made.kv_bytes, cache.bytes());
     assert_eq!(made.scratch_bytes, 4 * 33 * (2 * (32 + 48) + 2 * 32 + 3 * 32));
-    assert!(matches!(plan(&file, 65), Err(ModelError::Context { needed: 65, .. })));
+    assert!(matches!(plan(&file, 65, KvType::F16), Err(ModelError::Context { needed: 65, .. })));
 }

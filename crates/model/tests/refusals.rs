@@ -1,6 +1,6 @@
 //! What is refused, and that the refusal says what, where and what was wanted.
 
-use ondine_cache::Cache;
+use ondine_cache::{Cache, CacheShape, KvType};
 use ondine_format::Value;
 use ondine_model::{BATCH, ModelError, Want, architectures, load, plan};
 use ondine_tensor::{Cpu, Isa};
@@ -22,7 +22,7 @@ fn refusal(tiny: &Tiny) -> ModelError {
 #[test]
 fn an_unknown_architecture_is_named_with_those_that_are_known() {
     let tiny = Tiny { architecture: "mamba", ..Tiny::llama() };
-    for error in [refusal(&tiny), plan(&tiny.file(), 8).unwrap_err()] {
+    for error in [refusal(&tiny), plan(&tiny.file(), 8, KvType::F16).unwrap_err()] {
         let text = error.to_string();
         assert!(matches!(error, ModelError::Architecture { .. }), "{text}");
         assert!(text.contains("mamba"), "{text}");
@@ -157,7 +157,7 @@ fn a_window_does_not_end_the_context() {
     let mut cache = Cache::new(model.shape().cache());
     let cpu = Cpu::new(1, Isa::best());
     model.forward(&cpu, &[0; 96], &mut cache, Want::None).unwrap();
-    assert!(plan(&file, 96).is_ok());
+    assert!(plan(&file, 96, KvType::F16).is_ok());
     // A timeline that was said to stay short does.
     let mut cache = Cache::with_horizon(model.shape().cache(), 20);
     let error = model.forward(&cpu, &[0; 21], &mut cache, Want::None).unwrap_err();
@@ -169,17 +169,23 @@ fn the_plan_is_what_the_parts_take() {
     let tiny = Tiny::qwen3();
     let file = tiny.file();
     let weights: usize = tiny.tensors().iter().map(|(_, _, data)| data.len() * 4).sum();
-    let made = plan(&file, 33).unwrap();
+    let made = plan(&file, 33, KvType::F16).unwrap();
     assert_eq!(made.weights_bytes, weights);
     let model = load(&file).unwrap();
     let mut cache = Cache::new(model.shape().cache());
     cache.reserve(33).unwrap();
     assert_eq!(made.kv_bytes, cache.bytes());
+    let bytes = CacheShape { kv: KvType::Int8, ..model.shape().cache() };
+    let (mut cache, halves) = (Cache::new(bytes), cache.bytes());
+    cache.reserve(33).unwrap();
+    assert_eq!(plan(&file, 33, KvType::Int8).unwrap().kv_bytes, cache.bytes());
+    // A byte and a quarter for every two: a scale of four bytes for each sixteen dimensions.
+    assert_eq!(cache.bytes() * 8, halves * 5);
     let per_row = 2 * (32 + 48) + 2 * 4 * 16 + 3 * 2 * 16;
     assert_eq!(made.scratch_bytes, 4 * (per_row * 33.min(BATCH) + 40 + 16 * 33));
     // Experts need rows of their own.
     let tiny = Tiny::qwen3moe();
-    let moe = plan(&tiny.file(), 33).unwrap().scratch_bytes;
+    let moe = plan(&tiny.file(), 33, KvType::F16).unwrap().scratch_bytes;
     let per_row = 2 * (32 + 24) + 2 * 4 * 16 + 3 * 2 * 16 + 3 * 32 + 8;
     assert_eq!(moe, 4 * (per_row * 33 + 40 + 16 * 33));
     assert_eq!(made.total(), Some(made.weights_bytes + made.kv_bytes + made.scratch_bytes));

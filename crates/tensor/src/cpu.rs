@@ -33,7 +33,7 @@ mod rope;
 pub use attention::{KvPages, KvPagesMut, PAGE};
 pub use rope::{Rope, RopeStyle};
 
-use attention::{Lookup, Partial};
+use attention::Partial;
 
 /// Up to this many rows of activations (columns, to the kernels) quantised weights are read row by
 /// row; beyond, in panels.
@@ -111,8 +111,9 @@ struct Scratch {
     out: Vec<f32>,
     panels: Vec<Panels>,
     row: Quantised,
-    lookup: Lookup,
+    attention: attend::Work,
     rounded: Vec<f16>,
+    rounded_bytes: Vec<i8>,
 }
 
 #[derive(Default)]

@@ -9,7 +9,8 @@
 //! | `panel` | rows as they lie, for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
 //! | `bf16_product` | bf16 weights where the machine multiplies pairs of them |
-//! | `attend` | attention over pages of half-precision keys and values |
+//! | `attend` | attention over pages of keys and values: what all types of them share |
+//! | `attend/halves`, `attend/bytes` | keys and values as 16-bit floats, and as bytes |
 //! | `element` | norms, gates, softmax, rotary positions |
 //!
 //! Nothing here splits work over threads: `cpu` does that, and hands each kernel its part.

@@ -12,6 +12,7 @@
 //! | [`quant`] | one file a block format: layout, unpack, and the definition it is judged by |
 //! | [`matrix`], [`rows`] | weights and activations |
 //! | `layout` | how the rows of a matrix lie: as in the file, or interleaved |
+//! | [`kv`] | what keys and values are stored as |
 //! | [`isa`], `simd` | the instruction sets, one file each, behind one vocabulary |
 //! | [`pool`] | the threads |
 //! | [`cpu`], `kernel` | the fused operations a language model is made of |
@@ -26,6 +27,7 @@ pub mod cpu;
 pub mod dtype;
 pub mod isa;
 mod kernel;
+pub mod kv;
 mod layout;
 pub mod matrix;
 pub mod pool;
@@ -38,6 +40,7 @@ pub use bytes::{Arena, Bytes};
 pub use cpu::{Cpu, KvPages, KvPagesMut, Rope, RopeStyle, argmax, softmax};
 pub use dtype::DType;
 pub use isa::Isa;
+pub use kv::{KvLine, KvType, KvTypeError};
 pub use matrix::{Matrix, MatrixError};
 pub use quant::quantize;
 pub use rows::Rows;

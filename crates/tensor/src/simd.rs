@@ -17,6 +17,7 @@
 //! | `load_half load_bf16 store_half` | LANES 16-bit floats |
 //! | `isplat to_f32` | integers |
 //! | `line`, `dot4` | a panel line of LANES rows by 4 columns, and its product with 4 activations |
+//! | `Quads`, `quads dot4_counts` | a line of signed bytes as they are, and its product with 4 numbers in 0..=127 |
 //! | `Small`, `small low_nibbles high_nibbles six` | a line of weights in 0..=63, out of stored lines: whole bytes, nibbles, or a nibble and two bits at `J` |
 //! | `five five_of_quad` | nibbles with a fifth bit: bit `bit` of each byte, or bit 4 `quad` + j of each row's word for its byte j |
 //! | `dot4_small` | its product with 4 activations, added to a `Run`: 8 of weights below 16, 4 below 32, 2 below 64 |

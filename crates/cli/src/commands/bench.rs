@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use ondine_cache::Cache;
+use ondine_cache::{Cache, CacheShape};
 use ondine_model::{Model, Scratch, Want};
 use ondine_tensor::probe::{ReadProbe, int8_probe};
 use ondine_tensor::{Cpu, Rows, argmax};
@@ -59,11 +59,12 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         return Err(Failure::usage(message).hint("lower -p, -n or --depth"));
     }
 
-    memory::check(model.shape().cache(), needed)?;
+    let shape = CacheShape { kv: arguments.kv(), ..model.shape().cache() };
+    memory::check(shape, needed)?;
 
     let progress = Progress::new("samples", 2 * plan.repeat as u64);
     let watch = Watch::new();
-    let mut bench = Bench::new(&*model, &cpu);
+    let mut bench = Bench::new(&*model, &cpu, shape);
     // One pass that is not counted touches every page of the file and starts the threads, and the
     // weights' move to better pages, else spread over many tokens, is brought to its end. It is
     // as large as any that follows, so the peak of memory is known after it, and the probes,
@@ -107,19 +108,20 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
             "prompt_tokens": plan.prompt,
             "decode_tokens": plan.decode,
             "depth": plan.depth,
+            "kv": shape.kv.name(),
             "threads": cpu.threads(),
             "isa": cpu.isa().to_string(),
         }));
     }
     let mut answer = Answer::new();
-    let shape = model.shape();
     answer.row(format_args!(
-        "{} of {} layers, {} threads, {}; {} tokens before each sample",
-        output::Shown(&shape.architecture),
+        "{} of {} layers, {} threads, {}; {} tokens in {} before each sample",
+        output::Shown(&model.shape().architecture),
         shape.layers,
         cpu.threads(),
         cpu.isa(),
-        plan.depth
+        plan.depth,
+        shape.kv
     ))?;
     for (name, tokens, rate, samples) in [
         ("prompt", plan.prompt, prompt_rate, &prompts),
@@ -152,9 +154,9 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(model: &'a dyn Model, cpu: &'a Cpu) -> Bench<'a> {
+    fn new(model: &'a dyn Model, cpu: &'a Cpu, kept: CacheShape) -> Bench<'a> {
         let shape = model.shape();
-        let (cache, scratch) = (Cache::new(shape.cache()), Scratch::new(shape));
+        let (cache, scratch) = (Cache::new(kept), Scratch::new(shape));
         Bench { model, cpu, cache, scratch, logits: Rows::new(0, shape.vocab) }
     }
 

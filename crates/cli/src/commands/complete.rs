@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         .map_err(|error| Failure::from(error).at(path.display()))?;
     let mut wishes = Wishes::read(arguments);
     wishes.stop_at(engine.fim_stop()?);
-    let mut speaker = Speaker::new(&engine, arguments.count("ctx"), wishes, load_s)?;
+    let mut speaker = Speaker::new(&engine, arguments, wishes, load_s)?;
     let mut answer = Answer::new();
     let json = arguments.on("json");
     let spoken = speaker.answer(&prompt, |text| if json { Ok(()) } else { answer.piece(text) })?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ondine_engine::KvType;
 use ondine_format::{Array, Metadata, Value};
 use ondine_model::{MemoryPlan, ModelError};
 use serde_json::{Map, json};
@@ -20,7 +21,7 @@ const CHARS_SHOWN: usize = 72;
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let opened = model::open(arguments.path_needed("file")?)?;
     let context = arguments.count("ctx");
-    let memory = Memory::plan(&opened, context);
+    let memory = Memory::plan(&opened, context, arguments.kv());
     if arguments.on("json") { as_json(&opened, &memory) } else { as_table(&opened, &memory) }
 }
 
@@ -32,13 +33,13 @@ struct Memory {
 
 impl Memory {
     /// For the asked context, or the whole one of the model.
-    fn plan(opened: &Opened, context: Option<usize>) -> Memory {
+    fn plan(opened: &Opened, context: Option<usize>, kv: KvType) -> Memory {
         let metadata = &opened.file.metadata;
         let architecture = metadata.string("general.architecture").ok().flatten().unwrap_or("");
         let own = metadata.u64(&format!("{architecture}.context_length")).ok().flatten();
         let own = own.and_then(|own| usize::try_from(own).ok()).unwrap_or(0);
         let context = context.unwrap_or(own);
-        Memory { context, plan: ondine_model::plan(&opened.file, context) }
+        Memory { context, plan: ondine_model::plan(&opened.file, context, kv) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ondine logits`: what a model says of the token after the given ones, or after each of them.
 
-use ondine_cache::Cache;
+use ondine_cache::{Cache, CacheShape};
 use ondine_model::Want;
 use ondine_tensor::Cpu;
 
@@ -15,7 +15,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let model = model::model(arguments, &cpu)?;
     let tokens = arguments.tokens("tokens");
     // The timeline ends with the text, as a session of just that context would.
-    let mut cache = Cache::with_horizon(model.shape().cache(), tokens.len());
+    let shape = CacheShape { kv: arguments.kv(), ..model.shape().cache() };
+    let mut cache = Cache::with_horizon(shape, tokens.len());
     let file = arguments.path("every");
     let want = if file.is_some() { Want::All } else { Want::Last };
     let logits = progress::during("evaluating", || model.forward(&cpu, &tokens, &mut cache, want))?;

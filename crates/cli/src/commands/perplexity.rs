@@ -34,8 +34,11 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         let message = format!("has {} tokens, fewer than one window of {window}", tokens.len());
         return Err(Failure::new(message).at(place).hint("lower --ctx"));
     }
-    let mut session =
-        engine.session(SessionOptions { context: Some(window), ..SessionOptions::default() })?;
+    let mut session = engine.session(SessionOptions {
+        context: Some(window),
+        kv: arguments.kv(),
+        ..SessionOptions::default()
+    })?;
     let progress = Progress::new("windows", windows as u64);
     let watch = Watch::new();
     let mut losses = Losses::default();

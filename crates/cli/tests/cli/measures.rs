@@ -27,6 +27,35 @@ fn inspect_tells_people_and_programs() {
     assert_eq!(object["memory"]["weights_bytes"], bytes);
     // Two layers, one head of keys and one of values, 16 wide, two bytes each.
     assert_eq!(object["memory"]["kv_bytes"], 2 * 2 * 16 * 2 * u64::from(CONTEXT));
+    // As bytes: one each, and a scale of four.
+    let object = ondine(&["inspect", &model, "--kv", "int8", "--json"]).json();
+    assert_eq!(object["memory"]["kv_bytes"], 2 * 2 * (16 + 4) * u64::from(CONTEXT));
+}
+
+#[test]
+fn keys_and_values_are_stored_as_asked() {
+    let folder = Folder::new();
+    let model = tiny_model(&folder);
+    let logits = |kv: &[&str]| -> Vec<f64> {
+        let line = [&["logits", "-m", &model, "--tokens", "1,100,101,102,103,104"], kv].concat();
+        serde_json::from_value(ondine(&line).json()).unwrap()
+    };
+    let (floats, bytes) = (logits(&[]), logits(&["--kv", "int8"]));
+    assert_eq!(logits(&["--kv", "f16"]), floats, "16-bit floats are the default");
+    assert_ne!(bytes, floats);
+    let text = folder.file("text", "a story of a dog. ".repeat(40));
+    for (line, refused) in [
+        (&["run", "-m", &model, "--raw", "-n", "3", "a dog"][..], false),
+        (&["perplexity", "-m", &model, "--file", &text, "--ctx", "16"], false),
+        (&["bench", "-m", &model, "-p", "8", "-n", "2", "-r", "1", "--depth", "20"], false),
+        (&["embed", "-m", &model, "a"], true),
+    ] {
+        let code = |kv| ondine(&[line, &["--kv", kv]].concat()).code;
+        assert_eq!(code("int8"), if refused { 2 } else { 0 }, "{line:?}");
+        for hostile in ["int4", "", "INT8", "-1", "f16,int8"] {
+            assert_eq!(code(hostile), 2, "{line:?} --kv {hostile}");
+        }
+    }
 }
 
 #[test]

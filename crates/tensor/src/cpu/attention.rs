@@ -4,10 +4,9 @@
 
 use std::ops::Range;
 
-use half::f16;
-
 use super::{Cpu, Scratch, lock};
-use crate::kernel::attend::{self, Span, Weight};
+use crate::kernel::attend::{self, MAX_COLS, Span, Weight, Work, bytes, halves};
+use crate::kv::{KvLine, KvType};
 use crate::pool::{Chunks, Parts};
 use crate::rows::Rows;
 
@@ -16,13 +15,14 @@ pub const PAGE: usize = attend::PAGE;
 
 /// Keys and values of one layer, in pages of [`PAGE`] tokens from position 0 on.
 ///
-/// How a page lies inside is the kernels' affair: (kv_heads, head_dim, PAGE) for keys and
-/// (kv_heads, PAGE, head_dim) for values. Both are `kv_heads * head_dim * PAGE` long.
+/// How a page lies inside is the kernels' affair. Keys and values are [`KvType::lines`] long.
 pub struct KvPages<'a> {
+    /// What they are stored as.
+    pub kv: KvType,
     /// Pages of keys.
-    pub keys: Vec<&'a [f16]>,
+    pub keys: Vec<&'a [KvLine]>,
     /// Pages of values.
-    pub values: Vec<&'a [f16]>,
+    pub values: Vec<&'a [KvLine]>,
     /// Tokens in a page: [`PAGE`].
     pub page_tokens: usize,
     /// Key/value heads.
@@ -33,10 +33,12 @@ pub struct KvPages<'a> {
 
 /// Pages to write new tokens into; the first holds the first new position.
 pub struct KvPagesMut<'a> {
+    /// What they are stored as.
+    pub kv: KvType,
     /// Pages of keys.
-    pub keys: Vec<&'a mut [f16]>,
+    pub keys: Vec<&'a mut [KvLine]>,
     /// Pages of values.
-    pub values: Vec<&'a mut [f16]>,
+    pub values: Vec<&'a mut [KvLine]>,
     /// Tokens in a page: [`PAGE`].
     pub page_tokens: usize,
     /// Key/value heads.
@@ -45,18 +47,11 @@ pub struct KvPagesMut<'a> {
     pub head_dim: usize,
 }
 
-/// What attention to a piece works with.
-#[derive(Default)]
-pub(super) struct Lookup {
-    scores: Vec<f32>,
-    queries: Vec<f32>,
-}
-
-/// What attention to the pieces of a few heads gave: 16 columns a unit, of which the first count.
+/// What attention to the pieces of a few heads gave: [`MAX_COLS`] columns a unit, of which the first count.
 #[derive(Default)]
 pub(super) struct Partial {
     sums: Vec<f32>,
-    weights: Vec<[Weight; 16]>,
+    weights: Vec<[Weight; MAX_COLS]>,
 }
 
 /// Columns of one key/value head that attend together, and the pages they see.
@@ -84,22 +79,19 @@ impl Cpu {
         assert_eq!((k.width(), v.width()), (heads * dim, heads * dim), "store_kv: widths");
         assert_eq!(k.count(), v.count(), "store_kv: counts");
         let mut scratch = lock(&self.scratch[0]);
+        let Scratch { rounded, rounded_bytes, .. } = &mut *scratch;
         for r in 0..k.count() {
             let slot = first_position % PAGE + r;
             let (page, slot) = (slot / PAGE, slot % PAGE);
             let (keys, values) = (&mut *pages.keys[page], &mut *pages.values[page]);
             for h in 0..heads {
                 let head = h * dim..(h + 1) * dim;
-                let inside = h * dim * PAGE..(h + 1) * dim * PAGE;
-                attend::store(
-                    self.isa,
-                    &k.row(r)[head.clone()],
-                    &v.row(r)[head],
-                    &mut keys[inside.clone()],
-                    &mut values[inside],
-                    slot,
-                    &mut scratch.rounded,
-                );
+                let rows = (&k.row(r)[head.clone()], &v.row(r)[head]);
+                let page = (&mut *keys, &mut *values);
+                match pages.kv {
+                    KvType::F16 => halves::store(self.isa, rows, page, h, slot, rounded),
+                    KvType::Int8 => bytes::store(self.isa, rows, page, h, slot, rounded_bytes),
+                }
             }
         }
     }
@@ -140,10 +132,10 @@ impl Cpu {
     }
 
     /// Attention where row `r` sees the tokens `sees(r)`; for later rows both ends come no earlier.
-    fn attend_seeing<'k>(
+    fn attend_seeing(
         &self,
         q: &Rows,
-        kv: &KvPages<'k>,
+        kv: &KvPages<'_>,
         sees: impl Fn(usize) -> Range<usize> + Sync,
         scale: f32,
         out: &mut Rows,
@@ -183,31 +175,25 @@ impl Cpu {
         // One piece of a view, into `out` and `weights`.
         let attend = |view: &View,
                       piece: usize,
-                      s: &mut Lookup,
+                      work: &mut Work,
                       out: &mut [f32],
                       weights: &mut [Weight]| {
             let n = view.columns.len();
-            s.queries.resize(dim * n, 0.0);
             let from = view.pages.start.max(piece * attend::PIECE);
             let to = view.pages.end.min((piece + 1) * attend::PIECE);
-            let mut seen = [const { 0..0 }; 16];
-            for (j, seen) in seen.iter_mut().enumerate().take(n) {
+            let mut seen = [const { 0..0 }; MAX_COLS];
+            let mut queries = [&[][..]; MAX_COLS];
+            for (j, (seen, query)) in seen.iter_mut().zip(&mut queries).enumerate().take(n) {
                 let (row, head) = place(view, j);
                 let tokens = sees(row);
                 let inside = |token: usize| token.clamp(from * PAGE, to * PAGE) - from * PAGE;
                 *seen = inside(tokens.start)..inside(tokens.end);
-                let q = &q.row(row)[head * dim..(head + 1) * dim];
-                for (to, q) in s.queries.chunks_exact_mut(n).zip(q) {
-                    to[j] = q * scale;
-                }
+                *query = &q.row(row)[head * dim..(head + 1) * dim];
             }
-            let inside = view.head * dim * PAGE..(view.head + 1) * dim * PAGE;
-            let of_head = |pages: &[&'k [f16]]| -> Vec<&'k [f16]> {
-                pages[from..to].iter().map(|page| &page[inside.clone()]).collect()
-            };
-            let (keys, values) = (of_head(&kv.keys), of_head(&kv.values));
-            let span = Span { keys: &keys, values: &values, head_dim: dim };
-            attend::attend(self.isa, &s.queries, &span, &seen[..n], &mut s.scores, out, weights);
+            let (keys, values) = (&kv.keys[from..to], &kv.values[from..to]);
+            let span = Span { kv: kv.kv, keys, values, head: view.head, head_dim: dim, scale };
+            let (queries, seen) = (&queries[..n], &seen[..n]);
+            attend::attend(self.isa, queries, &span, seen, work, out, weights);
         };
         let parts = Parts::new(out.as_mut_slice());
         let put = |view: &View, j: usize, sums: &mut [f32], weight: Weight| {
@@ -227,19 +213,20 @@ impl Cpu {
             let chunks = Chunks::new(views.len(), 1);
             self.pool.run(&|thread| {
                 let mut scratch = lock(&self.scratch[thread]);
-                let Scratch { out, lookup, .. } = &mut *scratch;
+                let Scratch { out, attention, .. } = &mut *scratch;
                 while let Some(range) = chunks.take() {
                     let view = &views[views.len() - 1 - range.start];
                     let n = view.columns.len();
                     out.resize(2 * n * dim, 0.0);
                     let (sums, next) = out.split_at_mut(n * dim);
-                    let (mut weights, mut of_next) = ([Weight::NONE; 16], [Weight::NONE; 16]);
+                    let (mut weights, mut of_next) =
+                        ([Weight::NONE; MAX_COLS], [Weight::NONE; MAX_COLS]);
                     for piece in view.pieces() {
                         if piece == view.pieces().start {
-                            attend(view, piece, lookup, sums, &mut weights);
+                            attend(view, piece, attention, sums, &mut weights);
                             continue;
                         }
-                        attend(view, piece, lookup, next, &mut of_next);
+                        attend(view, piece, attention, next, &mut of_next);
                         let columns = sums.chunks_exact_mut(dim).zip(next.chunks_exact(dim));
                         for ((sums, next), (w, of_next)) in
                             columns.zip(weights.iter_mut().zip(of_next))
@@ -257,9 +244,9 @@ impl Cpu {
         // Few heads and many tokens: threads share the pieces of a head.
         let mut partial = lock(&self.partial);
         let Partial { sums, weights } = &mut *partial;
-        let stride = 16 * dim;
+        let stride = MAX_COLS * dim;
         sums.resize(units.len() * stride, 0.0);
-        weights.resize(units.len(), [Weight::NONE; 16]);
+        weights.resize(units.len(), [Weight::NONE; MAX_COLS]);
         let (all_sums, all_weights) = (Parts::new(sums), Parts::new(weights));
         let chunks = Chunks::new(units.len(), 1);
         self.pool.run(&|thread| {
@@ -272,7 +259,7 @@ impl Cpu {
                     (all_sums.part(at * stride..(at + 1) * stride), all_weights.part(at..at + 1))
                 };
                 let n = view.columns.len();
-                attend(view, piece, &mut scratch.lookup, &mut sums[..n * dim], &mut weights[0]);
+                attend(view, piece, &mut scratch.attention, &mut sums[..n * dim], &mut weights[0]);
             }
         });
         let mut at = 0;
@@ -291,3 +278,6 @@ impl Cpu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

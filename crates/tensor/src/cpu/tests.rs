@@ -1,26 +1,26 @@
 //! Every operation, on every instruction set and several thread counts, against its definition
-//! in double precision.
+//! in double precision. Attention has its own in `attention/tests.rs`.
 
 use super::*;
 use crate::bytes::Bytes;
 use crate::dtype::DType;
 use crate::kernel::activation::quantise;
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         self.0 >> 33
     }
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.next() as usize % n
     }
     /// Roughly normal.
-    fn float(&mut self) -> f32 {
+    pub(super) fn float(&mut self) -> f32 {
         (0..4).map(|_| self.next() as f32 / (1u64 << 31) as f32 - 0.5).sum()
     }
-    fn rows(&mut self, count: usize, width: usize) -> Rows {
+    pub(super) fn rows(&mut self, count: usize, width: usize) -> Rows {
         Rows::from_vec((0..count * width).map(|_| self.float()).collect(), width)
     }
 }
@@ -118,11 +118,16 @@ fn slow_matmul(w: &Matrix, x: &Rows) -> Vec<f64> {
 }
 
 fn close(got: &[f32], want: &[f64], what: impl Fn() -> String) {
+    within(2e-5, got, want, what);
+}
+
+/// Whether no element is further off than `bound`, as a part of the size of what is wanted.
+pub(super) fn within(bound: f64, got: &[f32], want: &[f64], what: impl Fn() -> String) {
     assert_eq!(got.len(), want.len());
     let size = (want.iter().map(|x| x * x).sum::<f64>() / want.len().max(1) as f64).sqrt();
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
         let error = (f64::from(*got) - want).abs();
-        assert!(error <= 2e-5 * size.max(1e-6), "{}: element {i}: {got} {want}", what());
+        assert!(error <= bound * size.max(1e-6), "{}: element {i}: {got} {want}", what());
     }
 }
 
@@ -365,210 +370,6 @@ fn a_column_does_not_depend_on_its_neighbours() {
                 }
             }
         }
-    }
-}
-
-struct Kv {
-    heads: usize,
-    dim: usize,
-    keys: Vec<Vec<f16>>,
-    values: Vec<Vec<f16>>,
-}
-
-impl Kv {
-    fn new(heads: usize, dim: usize, tokens: usize) -> Kv {
-        let pages = vec![vec![f16::ZERO; heads * dim * PAGE]; tokens.div_ceil(PAGE)];
-        Kv { heads, dim, keys: pages.clone(), values: pages }
-    }
-    fn since_page(&mut self, page: usize) -> KvPagesMut<'_> {
-        KvPagesMut {
-            keys: self.keys[page..].iter_mut().map(|p| &mut p[..]).collect(),
-            values: self.values[page..].iter_mut().map(|p| &mut p[..]).collect(),
-            page_tokens: PAGE,
-            kv_heads: self.heads,
-            head_dim: self.dim,
-        }
-    }
-    fn view(&self) -> KvPages<'_> {
-        KvPages {
-            keys: self.keys.iter().map(|p| &p[..]).collect(),
-            values: self.values.iter().map(|p| &p[..]).collect(),
-            page_tokens: PAGE,
-            kv_heads: self.heads,
-            head_dim: self.dim,
-        }
-    }
-}
-
-fn slow_attend(
-    q: &Rows,
-    k: &Rows,
-    v: &Rows,
-    dim: usize,
-    first: usize,
-    window: Option<usize>,
-) -> Vec<f64> {
-    let sees = |r| {
-        let end: usize = first + r + 1;
-        window.map_or(0, |window| end.saturating_sub(window))..end
-    };
-    slow_attend_seeing(q, k, v, dim, sees)
-}
-
-fn slow_attend_seeing(
-    q: &Rows,
-    k: &Rows,
-    v: &Rows,
-    dim: usize,
-    sees: impl Fn(usize) -> Range<usize>,
-) -> Vec<f64> {
-    let scale = 0.3;
-    let half = |x: f32| f64::from(f16::from_f32(x).to_f32());
-    let (heads, kv_heads) = (q.width() / dim, k.width() / dim);
-    let mut out = Vec::new();
-    for r in 0..q.count() {
-        for h in 0..heads {
-            let shared = h / (heads / kv_heads) * dim;
-            let q = &q.row(r)[h * dim..(h + 1) * dim];
-            let seen = sees(r);
-            let start = seen.start;
-            let scores: Vec<f64> = seen
-                .map(|t| {
-                    let k = &k.row(t)[shared..shared + dim];
-                    q.iter().zip(k).map(|(q, k)| f64::from(q * scale) * half(*k)).sum()
-                })
-                .collect();
-            let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = scores.iter().map(|s| (s - most).exp()).sum();
-            out.extend((0..dim).map(|d| {
-                (scores.iter().enumerate())
-                    .map(|(t, s)| (s - most).exp() / total * half(v.row(start + t)[shared + d]))
-                    .sum::<f64>()
-            }));
-        }
-    }
-    out
-}
-
-#[test]
-fn attention_over_pages() {
-    let mut random = Random(4);
-    for round in 0..25 {
-        let dim = [4, 8, 12, 16, 32, 64, 80, 128][random.below(8)];
-        let kv_heads = 1 + random.below(3);
-        let group = 1 + random.below(5);
-        // Some see several pieces.
-        let far = attend::PIECE * PAGE;
-        let first =
-            [0, 1, 15, 16, 17, random.below(100), far, random.below(3 * far)][random.below(8)];
-        let count = 1 + random.below(if round % 2 == 0 { 1 } else { 40 });
-        let (k, v) = (
-            random.rows(first + count, kv_heads * dim),
-            random.rows(first + count, kv_heads * dim),
-        );
-        let mut q = random.rows(count, kv_heads * group * dim);
-        q.as_mut_slice().iter_mut().for_each(|q| *q *= 4.0);
-        let window = [None, Some(1 + random.below(50))][round % 2 * random.below(2)];
-        let want = slow_attend(&q, &k, &v, dim, first, window);
-        for isa in Isa::available() {
-            for threads in [1, 2] {
-                let cpu = Cpu::new(threads, isa);
-                let mut kv = Kv::new(kv_heads, dim, first + count);
-                // What lies behind the last token must not matter.
-                kv.values.iter_mut().chain(&mut kv.keys).for_each(|page| page.fill(f16::NAN));
-                // In two parts, as a conversation would.
-                let part = |rows: &Rows, range: Range<usize>| {
-                    let w = rows.width();
-                    Rows::from_vec(rows.as_slice()[range.start * w..range.end * w].to_vec(), w)
-                };
-                let cut = first;
-                cpu.store_kv(&part(&k, 0..cut), &part(&v, 0..cut), &mut kv.since_page(0), 0);
-                let (k, v) = (part(&k, cut..first + count), part(&v, cut..first + count));
-                cpu.store_kv(&k, &v, &mut kv.since_page(cut / PAGE), cut);
-                let mut out = Rows::new(count, q.width());
-                cpu.attend(&q, &kv.view(), first, 0.3, window, &mut out);
-                close(out.as_slice(), &want, || {
-                    format!("{isa} dim {dim} first {first} x{count} window {window:?}")
-                });
-            }
-        }
-    }
-}
-
-#[test]
-fn attention_does_not_depend_on_who_computes_which_piece() {
-    let mut random = Random(14);
-    for (kv_heads, group, count) in [(1, 1, 1), (3, 3, 1), (2, 7, 2), (1, 4, 30), (3, 12, 1)] {
-        let (dim, tokens) = (32, 3 * attend::PIECE * PAGE + 70);
-        let [k, v] = [(); 2].map(|_| random.rows(tokens, kv_heads * dim));
-        let q = random.rows(count, kv_heads * group * dim);
-        for isa in Isa::available() {
-            for window in [None, Some(attend::PIECE * PAGE + 9)] {
-                let results: Vec<Rows> = [1, 2, 5, 16]
-                    .map(|threads| {
-                        let cpu = Cpu::new(threads, isa);
-                        let mut kv = Kv::new(kv_heads, dim, tokens);
-                        cpu.store_kv(&k, &v, &mut kv.since_page(0), 0);
-                        let mut out = Rows::new(count, q.width());
-                        cpu.attend(&q, &kv.view(), tokens - count, 0.3, window, &mut out);
-                        // A row is the same alone.
-                        let last = Rows::from_vec(q.row(count - 1).to_vec(), q.width());
-                        let mut alone = Rows::new(1, q.width());
-                        cpu.attend(&last, &kv.view(), tokens - 1, 0.3, window, &mut alone);
-                        assert_eq!(alone.row(0), out.row(count - 1), "{isa} {threads}");
-                        out
-                    })
-                    .into();
-                assert!(results.iter().all(|r| *r == results[0]), "{isa} {kv_heads} x {group}");
-            }
-        }
-    }
-}
-
-#[test]
-fn attention_in_both_directions() {
-    let mut random = Random(7);
-    for _ in 0..25 {
-        let dim = [4, 8, 12, 32, 64, 80][random.below(6)];
-        let (kv_heads, group) = (1 + random.below(3), 1 + random.below(2));
-        let count = [1, 2, 15, 16, 17, 1 + random.below(60)][random.below(6)];
-        let [k, v] = [(); 2].map(|_| random.rows(count, kv_heads * dim));
-        let mut q = random.rows(count, kv_heads * group * dim);
-        q.as_mut_slice().iter_mut().for_each(|q| *q *= 4.0);
-        let want = slow_attend_seeing(&q, &k, &v, dim, |_| 0..count);
-        for isa in Isa::available() {
-            for threads in [1, 2] {
-                let cpu = Cpu::new(threads, isa);
-                let mut kv = Kv::new(kv_heads, dim, count);
-                kv.values.iter_mut().chain(&mut kv.keys).for_each(|page| page.fill(f16::NAN));
-                cpu.store_kv(&k, &v, &mut kv.since_page(0), 0);
-                let mut out = Rows::new(count, q.width());
-                cpu.attend_all(&q, &kv.view(), 0.3, &mut out);
-                close(out.as_slice(), &want, || format!("{isa} dim {dim} x{count}"));
-            }
-        }
-    }
-}
-
-#[test]
-fn pages_out_of_sight_are_not_read() {
-    let mut random = Random(9);
-    let (dim, tokens, window) = (8, 100, 20);
-    let (k, v, q) = (random.rows(tokens, dim), random.rows(tokens, dim), random.rows(1, dim));
-    let first = tokens - 1;
-    let want = slow_attend(&q, &k, &v, dim, first, Some(window));
-    for isa in Isa::available() {
-        let cpu = Cpu::new(1, isa);
-        let mut kv = Kv::new(1, dim, tokens);
-        cpu.store_kv(&k, &v, &mut kv.since_page(0), 0);
-        // A number read from here would show.
-        for page in 0..(tokens - window) / PAGE {
-            kv.keys[page].fill(f16::NAN);
-            kv.values[page].fill(f16::NAN);
-        }
-        let mut out = Rows::new(1, dim);
-        cpu.attend(&q, &kv.view(), first, 0.3, Some(window), &mut out);
-        close(out.as_slice(), &want, || isa.to_string());
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) type I32 = __m256i;
 pub(crate) type Weights = Line;
 /// Weights of 0..=63: an unsigned left factor as they are.
 pub(crate) type Small = __m256i;
+pub(crate) type Quads = __m256i;
 /// Sums of pairs of products, in sixteen bits.
 pub(crate) type Run = __m256i;
 pub(crate) type Sums = __m256i;
@@ -174,6 +175,17 @@ pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
 pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     let x = _mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
     _mm256_add_epi32(sums, products(w.size, _mm256_sign_epi8(x, w.signed)))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn quads(x: &[i8; 4 * LANES]) -> Quads {
+    bytes(x)
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot4_counts(sums: I32, w: Quads, x: [i8; 4]) -> I32 {
+    let x = _mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
+    _mm256_add_epi32(sums, products(x, w))
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]

@@ -20,6 +20,7 @@ pub(crate) type F32 = __m512;
 pub(crate) type I32 = __m512i;
 pub(crate) type Line = __m512i;
 pub(crate) type Small = __m512i;
+pub(crate) type Quads = __m512i;
 pub(crate) type Run = I32;
 pub(crate) type Sums = __m512i;
 pub(crate) type Factors = __m512;
@@ -183,6 +184,17 @@ pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
 pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     let x = _mm512_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
     _mm512_dpbusd_epi32(sums, w, x)
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn quads(x: &[i8; 4 * LANES]) -> Quads {
+    line(x)
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn dot4_counts(sums: I32, w: Quads, x: [i8; 4]) -> I32 {
+    let x = _mm512_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8)));
+    _mm512_dpbusd_epi32(sums, x, w)
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]

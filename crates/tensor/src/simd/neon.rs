@@ -21,6 +21,7 @@ pub(crate) type F32 = float32x4_t;
 pub(crate) type I32 = int32x4_t;
 pub(crate) type Line = int8x16_t;
 pub(crate) type Small = int8x16_t;
+pub(crate) type Quads = int8x16_t;
 pub(crate) type Run = I32;
 pub(crate) type Acc = float32x4_t;
 
@@ -184,6 +185,16 @@ pub(crate) fn line(x: &[i8; 4 * LANES]) -> Line {
 pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
     let x = vdupq_n_s32(i32::from_le_bytes(x.map(|b| b as u8)));
     sdot(sums, w, vreinterpretq_s8_s32(x))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn quads(x: &[i8; 4 * LANES]) -> Quads {
+    line(x)
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn dot4_counts(sums: I32, w: Quads, x: [i8; 4]) -> I32 {
+    dot4(sums, w, x)
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]

@@ -15,6 +15,7 @@ pub(crate) struct I32([i32; LANES]);
 #[derive(Clone, Copy)]
 pub(crate) struct Line([i8; 4 * LANES]);
 pub(crate) type Small = Line;
+pub(crate) type Quads = Line;
 pub(crate) type Run = I32;
 #[derive(Clone, Copy)]
 pub(crate) struct Weights([i8; 32]);
@@ -99,6 +100,13 @@ pub(crate) fn dot4(sums: I32, w: Line, x: [i8; 4]) -> I32 {
         let products = (0..4).map(|j| i32::from(w.0[4 * i + j]) * i32::from(x[j]));
         sums.0[i] + products.sum::<i32>()
     }))
+}
+
+pub(crate) fn quads(x: &[i8; 4 * LANES]) -> Quads {
+    Line(*x)
+}
+pub(crate) fn dot4_counts(sums: I32, w: Quads, x: [i8; 4]) -> I32 {
+    dot4(sums, w, x)
 }
 
 pub(crate) fn open(sums: I32) -> Run {

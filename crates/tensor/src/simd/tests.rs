@@ -118,7 +118,7 @@ vectors! {
 
     pub(super) fn lines(w: &[i8], x: &[i8; 4]) -> Vec<f32> {
         // Any number of lanes: rows of four weights, one after another.
-        let mut out = Vec::new();
+        let (mut out, mut of_counts) = (Vec::new(), Vec::new());
         for w in w.as_chunks::<{ 4 * v::LANES }>().0 {
             let biased = w.map(|w| (i32::from(w) + v::BIAS) as i8);
             let sum: i32 = x.iter().map(|&x| i32::from(x)).sum();
@@ -126,7 +126,12 @@ vectors! {
             let mut lanes = [0.0; v::LANES];
             v::store(v::to_f32(dots), &mut lanes);
             out.extend(lanes);
+            // The same as counts, without a bias: 0..=127.
+            let dots = v::dot4_counts(v::isplat(7), v::quads(w), x.map(|x| x & 127));
+            v::store(v::to_f32(dots), &mut lanes);
+            of_counts.extend(lanes);
         }
+        out.extend(of_counts);
         out
     }
 

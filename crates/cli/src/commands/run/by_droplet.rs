@@ -33,6 +33,9 @@ impl Caller {
                 "--{flag} changes nothing: droplet takes the likeliest call"
             ));
         }
+        if arguments.typed("kv") {
+            output::remark("--kv changes nothing: a call is too short to be worth it");
+        }
         let begun = Instant::now();
         let droplet = ondine_droplet::open(arguments.threads(), arguments.isa())?;
         Ok(Caller { droplet, load_s: begun.elapsed().as_secs_f64() })

@@ -73,7 +73,7 @@ impl Talker {
             })?;
             wishes.constrain(Some(compiled));
         }
-        let speaker = Speaker::new(&engine, arguments.count("ctx"), wishes, load_s)?;
+        let speaker = Speaker::new(&engine, arguments, wishes, load_s)?;
         Ok(Talker { engine, speaker, manner, preface: messages.len(), messages })
     }
 

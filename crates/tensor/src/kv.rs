@@ -1,0 +1,130 @@
+//! What keys and values are stored as, and how much a page of them takes.
+//!
+//! How they lie inside a page stands with the kernels that read them (`kernel/attend/`). Knows no
+//! timeline and no sharing of pages: that is the cache's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::kernel::attend;
+
+/// What a key or a value is stored as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KvType {
+    /// 16-bit floats.
+    #[default]
+    F16,
+    /// Signed bytes, with one 32-bit scale for the key and one for the value of each head of a
+    /// token: half the memory, and at great depth half of what attention reads.
+    Int8,
+}
+
+const ALL: [(KvType, &str); 2] = [(KvType::F16, "f16"), (KvType::Int8, "int8")];
+
+impl KvType {
+    /// Both, the exact one first.
+    pub fn all() -> impl Iterator<Item = KvType> {
+        ALL.iter().map(|(kv, _)| *kv)
+    }
+
+    /// Its name, as the command line takes it.
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(kv, _)| *kv == self).map_or("?", |(_, name)| name)
+    }
+
+    /// Lines that the keys (or the values) of one layer take in a page; `None` where that is no
+    /// number.
+    pub fn lines(self, kv_heads: usize, head_dim: usize) -> Option<usize> {
+        match self {
+            KvType::F16 => {
+                let halves = kv_heads.checked_mul(head_dim)?.checked_mul(attend::PAGE)?;
+                Some(halves.div_ceil(size_of::<KvLine>() / size_of::<half::f16>()))
+            }
+            KvType::Int8 => kv_heads.checked_mul(attend::bytes::lines(head_dim)?),
+        }
+    }
+}
+
+impl fmt::Display for KvType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no type of keys and values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no type of keys and values; expected f16 or int8")]
+pub struct KvTypeError(String);
+
+impl FromStr for KvType {
+    type Err = KvTypeError;
+
+    fn from_str(name: &str) -> Result<KvType, KvTypeError> {
+        let found = ALL.iter().find(|(_, known)| known.eq_ignore_ascii_case(name));
+        found.map(|(kv, _)| *kv).ok_or_else(|| KvTypeError(name.to_owned()))
+    }
+}
+
+/// What pages are made of: 64 bytes that begin where a line of memory does, so that no load of a
+/// vector touches two.
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+pub struct KvLine([u8; 64]);
+
+impl KvLine {
+    /// Of zeros.
+    pub const ZERO: KvLine = KvLine([0; 64]);
+
+    pub(crate) fn bytes<const N: usize>(&self) -> &[[i8; N]] {
+        bytemuck::cast_ref::<[u8; 64], [i8; 64]>(&self.0).as_chunks().0
+    }
+
+    pub(crate) fn quads_mut(&mut self) -> &mut [[i8; 4]; 16] {
+        bytemuck::cast_mut(self)
+    }
+
+    pub(crate) fn floats(&self) -> &[f32; 16] {
+        bytemuck::cast_ref(self)
+    }
+
+    pub(crate) fn floats_mut(&mut self) -> &mut [f32; 16] {
+        bytemuck::cast_mut(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_and_others_are_refused() {
+        for kv in KvType::all() {
+            assert_eq!(kv.name().parse(), Ok(kv));
+        }
+        assert_eq!(KvType::default(), KvType::F16);
+        for name in ["", "int4", "f16 ", "8", "q8_0"] {
+            let error = name.parse::<KvType>().unwrap_err();
+            assert_eq!(error, KvTypeError(name.into()));
+        }
+    }
+
+    #[test]
+    fn lines_are_what_a_page_takes() {
+        let rows = [
+            // (heads, head_dim), lines of f16, lines of int8: a quarter of the width and a scale.
+            ((8, 64), 256, 136),
+            ((3, 80), 120, 63),
+            ((1, 12), 6, 5),
+            ((1, 1), 1, 5),
+            ((3, 1), 2, 15),
+        ];
+        for ((heads, dim), halves, bytes) in rows {
+            let got = KvType::all().map(|kv| kv.lines(heads, dim)).collect::<Vec<_>>();
+            assert_eq!(got, [Some(halves), Some(bytes)], "{heads} x {dim}");
+        }
+        for kv in KvType::all() {
+            assert_eq!(kv.lines(usize::MAX, 2), None);
+            assert_eq!(kv.lines(8, usize::MAX), None);
+        }
+    }
+}
