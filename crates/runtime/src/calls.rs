@@ -1,0 +1,176 @@
+//! How a model writes calls of tools, and how they are read again: one row a manner.
+//!
+//! A chat template tells a model about tools in the words that it was trained on, and the model answers
+//! in the same words. The template's source tells which they are. A grammar then holds the answer to
+//! them, so that a call is always one: the name a tool's, the arguments what its schema allows.
+
+use ondine_chat::{ChatError, Tool, ToolCall};
+use serde_json::{Value, json};
+
+/// The words around a call, and inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Stands in templates that tell of tools in this manner.
+    sign: &'static str,
+    /// Before each call.
+    open: &'static str,
+    /// After each call.
+    close: &'static str,
+    /// What the object calls the arguments.
+    arguments: &'static str,
+    /// Whether more than one call may follow another.
+    many: bool,
+}
+
+/// The manners that are known, the more telling signs first. The last is that of models which were
+/// told of tools by us, for want of a place in their template.
+const MANNERS: &[Manner] = &[
+    // Qwen 2.5 and 3, Hermes, SmolLM 2 and others.
+    Manner {
+        sign: "<tool_call>",
+        open: "<tool_call>\n",
+        close: "\n</tool_call>",
+        arguments: "arguments",
+        many: true,
+    },
+    // Llama 3.1 to 3.3.
+    Manner { sign: "\"parameters\"", open: "", close: "", arguments: "parameters", many: false },
+];
+
+/// Whether a template has a place for tools.
+pub(crate) fn knows_tools(template: &str) -> bool {
+    template.contains("tools")
+}
+
+impl Manner {
+    /// The manner of a template; of the first row where it has no place for tools or an unknown one.
+    pub(crate) fn of(template: &str) -> Manner {
+        let known = MANNERS.iter().find(|m| knows_tools(template) && template.contains(m.sign));
+        *known.unwrap_or(&MANNERS[0])
+    }
+
+    /// What a model is told of tools whose template has no place for them.
+    pub(crate) fn introduction(&self, tools: &[Tool]) -> String {
+        let mut text = String::from("You can call these functions:\n");
+        for tool in tools {
+            text += &format!("{}\n", described(tool)["function"]);
+        }
+        let (open, close, arguments) = (self.open, self.close, self.arguments);
+        text += &format!(
+            "To call one, answer with nothing but {open}{{\"name\": ..., \"{arguments}\": {{...}}}}{close}"
+        );
+        text
+    }
+
+    /// The rule `calls` of a Lark grammar, and what it stands on.
+    pub(crate) fn rules(&self, tools: &[Tool]) -> String {
+        let (arguments, quote) = (self.arguments, |text: &str| json!(text).to_string());
+        let one = |tool: &Tool| {
+            json!({
+                "type": "object",
+                "properties": { "name": { "const": tool.name }, arguments: tool.parameters },
+                "required": ["name", arguments],
+                "additionalProperties": false,
+            })
+        };
+        let shape = match tools {
+            [tool] => one(tool),
+            tools => json!({ "anyOf": tools.iter().map(one).collect::<Vec<_>>() }),
+        };
+        let wrap = |text: &str| if text.is_empty() { String::new() } else { quote(text) };
+        let calls = if self.many { r#"calls: call ("\n" call)*"# } else { "calls: call" };
+        format!(
+            "{calls}\ncall: {} object {}\nobject: %json {shape}\n",
+            wrap(self.open),
+            wrap(self.close)
+        )
+    }
+
+    /// A terminal for text that begins otherwise than a call.
+    pub(crate) fn text(&self) -> &'static str {
+        if self.open.is_empty() { r"TEXT: /[^{\s](.|\n)*/" } else { r"TEXT: /[^<\s](.|\n)*/" }
+    }
+
+    /// Whether a text that begins so is calls.
+    pub(crate) fn opens(&self, text: &str) -> bool {
+        let first = if self.open.is_empty() { "{" } else { "<" };
+        text.starts_with(first)
+    }
+
+    /// The calls of a text that the grammar has let pass.
+    ///
+    /// # Errors
+    /// A text that ends inside of a call, because the answer's length was bounded.
+    pub(crate) fn read(
+        &self,
+        text: &str,
+        id: impl Fn(usize) -> String,
+    ) -> Result<Vec<ToolCall>, ChatError> {
+        let mut calls = Vec::new();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let here = rest;
+            let cut = || ChatError::Internal(format!("a call ends early: {here:?}"));
+            let body = rest.strip_prefix(self.open).ok_or_else(cut)?;
+            let mut values = serde_json::Deserializer::from_str(body).into_iter::<Value>();
+            let value = values.next().and_then(Result::ok).ok_or_else(cut)?;
+            let end = values.byte_offset();
+            rest = body[end..].strip_prefix(self.close).ok_or_else(cut)?.trim_start();
+            let name = value["name"].as_str().ok_or_else(cut)?.to_owned();
+            let arguments = value[self.arguments].clone();
+            calls.push(ToolCall { id: id(calls.len()), name, arguments });
+        }
+        Ok(calls)
+    }
+}
+
+/// A tool as templates expect it.
+pub(crate) fn described(tool: &Tool) -> Value {
+    json!({
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_tells_its_manner() {
+        let rows = [
+            ("{% if tools %}<tool_call>{% endif %}", 0),
+            ("{% if tools %}{\"name\": x, \"parameters\": y}{% endif %}", 1),
+            // A word that only looks like it, and a template without tools.
+            ("\"parameters\"", 0),
+            ("{{ messages }}", 0),
+        ];
+        for (template, row) in rows {
+            assert_eq!(Manner::of(template), MANNERS[row], "{template}");
+        }
+    }
+
+    #[test]
+    fn what_was_called_is_read() {
+        let id = |i| format!("c{i}");
+        let call = |i: usize, name: &str, arguments: Value| ToolCall {
+            id: format!("c{i}"),
+            name: name.into(),
+            arguments,
+        };
+        let tagged = MANNERS[0];
+        let text = "<tool_call>\n{\"name\": \"a\", \"arguments\": {\"x\": \"</tool_call>\"}}\n</tool_call>\n\
+            <tool_call>\n{\"name\":\"b\",\"arguments\":{}}\n</tool_call>";
+        let wanted = vec![call(0, "a", json!({ "x": "</tool_call>" })), call(1, "b", json!({}))];
+        assert_eq!(tagged.read(text, id).unwrap(), wanted);
+        assert!(tagged.read(&text[..40], id).is_err());
+        let bare = MANNERS[1];
+        let text = "{\"name\": \"a\", \"parameters\": {\"n\": 1}}";
+        assert_eq!(bare.read(text, id).unwrap(), [call(0, "a", json!({ "n": 1 }))]);
+        assert!(bare.opens(text) && !bare.opens("Hello") && tagged.opens("<tool"));
+    }
+}

@@ -1,0 +1,233 @@
+//! One model for many apps of a device: who waits, who runs, what may be kept.
+//!
+//! A [`Runtime`] holds loaded models and answers [`Chat`] and [`Embed`] requests with them. Each model
+//! has a thread that owns everything that changes; requests reach it through a queue and leave it
+//! through their sinks.
+//!
+//! ```text
+//!  start ─ turn ──→ queue ──→ running ──→ sink            (one thread a model)
+//!          tokens,   by app,    a step evaluates all of them together,
+//!          grammar   fair       then each takes its token
+//!                                  │ done
+//!                                  ▼
+//!                                past: keys and values kept for the same app's next request
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `turn` | from a request to tokens and a grammar, and from an answer's text to events |
+//! | `calls` | how a model writes calls of tools, and reads them |
+//! | `queue` | whose turn it is |
+//! | `past` | prefixes that were evaluated before, by app |
+//! | `budget` | bytes that may be used |
+//! | `worker` | the thread: steps, one after another |
+//!
+//! The crate knows no files, no network and no wire format. An answer does not depend on who else
+//! is being answered, bit for bit: engines are loaded steady.
+
+mod budget;
+mod calls;
+mod past;
+mod queue;
+mod turn;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use ondine_chat::{Chat, ChatError, Embed, Embedded, Model, Request, Sink};
+use ondine_engine::{EmbedOptions, Embedder, Engine};
+
+use turn::Turn;
+use worker::{Arrival, Desk};
+
+/// Limits of a runtime. Each is told to whoever meets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of weights, keys, values and scratch memory together.
+    pub memory: u64,
+    /// Requests of one app that wait.
+    pub waiting_of_app: usize,
+    /// Requests that wait for one model.
+    pub waiting: usize,
+    /// Requests that one model answers at once.
+    pub running: usize,
+    /// Tokens of an answer whose request names no bound.
+    pub answer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { memory: u64::MAX, waiting_of_app: 256, waiting: 1024, running: 16, answer: 4096 }
+    }
+}
+
+/// What is going on, for whoever watches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Status {
+    /// By model: requests that wait, requests that run, and how many tokens a second the last steps
+    /// evaluated.
+    pub models: BTreeMap<String, ModelStatus>,
+    /// Bytes in use, of those that [`Limits::memory`] allows.
+    pub memory_used: u64,
+    /// The budget.
+    pub memory: u64,
+}
+
+/// What one model is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelStatus {
+    /// Requests that wait, by app.
+    pub waiting: BTreeMap<String, usize>,
+    /// Requests that are being answered, by app.
+    pub running: BTreeMap<String, usize>,
+    /// Bytes of keys and values that are kept for later requests.
+    pub kept_bytes: u64,
+    /// Tokens that were evaluated, prompts and answers together, since it was added.
+    pub tokens: u64,
+    /// Tokens of prompts that were known from before, since it was added.
+    pub cached_tokens: u64,
+}
+
+struct Loaded {
+    about: Model,
+    engine: Arc<Engine>,
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Loaded models, and a thread for each.
+pub struct Runtime {
+    limits: Limits,
+    budget: Arc<budget::Budget>,
+    /// In the order in which they were added.
+    models: Vec<Loaded>,
+    /// They answer one at a time: an encoder uses all threads for a text anyway.
+    embedders: Vec<(Model, Mutex<Embedder>)>,
+}
+
+impl Runtime {
+    /// Without models.
+    pub fn new(limits: Limits) -> Runtime {
+        let budget = Arc::new(budget::Budget::new(limits.memory));
+        Runtime { limits, budget, models: Vec::new(), embedders: Vec::new() }
+    }
+
+    /// Adds a model that answers. It should be loaded [steady](ondine_engine::EngineOptions::steady):
+    /// else answers may hang on who else is being answered. What `about` says of names, bytes and
+    /// files is believed; what the engine knows better is filled in.
+    ///
+    /// # Errors
+    /// Weights beyond the budget.
+    pub fn add(&mut self, mut about: Model, engine: Arc<Engine>) -> Result<(), ChatError> {
+        self.budget.take_for(&about.name, about.bytes)?;
+        about.context = engine.shape().context;
+        about.chats = true;
+        about.tools = engine.template().is_ok_and(|t| calls::knows_tools(t.source()));
+        about.family.clone_from(&engine.shape().architecture);
+        let desk = Arc::new(Desk::new(self.limits, Arc::clone(&self.budget)));
+        let (theirs, its) = (Arc::clone(&desk), Arc::clone(&engine));
+        let work = move || worker::work(&its, &theirs);
+        let thread = std::thread::Builder::new()
+            .name(format!("model {}", about.name))
+            .spawn(work)
+            .map_err(|error| ChatError::Internal(format!("no thread for a model: {error}")))?;
+        self.models.push(Loaded { about, engine, desk, thread: Some(thread) });
+        Ok(())
+    }
+
+    /// Adds a model that turns texts into vectors.
+    ///
+    /// # Errors
+    /// Weights beyond the budget.
+    pub fn add_embedder(&mut self, mut about: Model, embedder: Embedder) -> Result<(), ChatError> {
+        self.budget.take_for(&about.name, about.bytes)?;
+        about.context = embedder.shape().context;
+        about.chats = false;
+        about.family.clone_from(&embedder.shape().architecture);
+        self.embedders.push((about, Mutex::new(embedder)));
+        Ok(())
+    }
+
+    /// What is going on now.
+    pub fn status(&self) -> Status {
+        let of = |loaded: &Loaded| (loaded.about.name.clone(), loaded.desk.status());
+        Status {
+            models: self.models.iter().map(of).collect(),
+            memory_used: self.budget.used(),
+            memory: self.limits.memory,
+        }
+    }
+
+    /// Takes no more requests, and waits until those that run are answered. Those that still wait in
+    /// the queue are told that the service ends.
+    pub fn finish(&mut self) {
+        for loaded in &self.models {
+            loaded.desk.close();
+        }
+        for loaded in &mut self.models {
+            if let Some(thread) = loaded.thread.take() {
+                // A worker that panicked has lost its requests; their sinks are gone with it.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<&Loaded, ChatError> {
+        let mut models = self.models.iter();
+        let found = models.find(|m| name.is_empty() || m.about.name == name);
+        found.ok_or_else(|| ChatError::NoModel {
+            name: name.to_owned(),
+            known: self.models.iter().map(|m| m.about.name.clone()).collect(),
+        })
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Chat for Runtime {
+    fn start(&self, request: Request, sink: Sink) -> Result<(), ChatError> {
+        let loaded = self.find(&request.model)?;
+        let turn = Turn::new(&loaded.engine, &request, self.limits.answer)?;
+        let Request { app, background, .. } = request;
+        loaded.desk.enter(&loaded.engine, Arrival::new(app, background, turn, sink))
+    }
+
+    fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
+        turn::count(&self.find(&request.model)?.engine, request)
+    }
+
+    fn models(&self) -> Vec<Model> {
+        let models = self.models.iter().map(|m| &m.about);
+        models.chain(self.embedders.iter().map(|(about, _)| about)).cloned().collect()
+    }
+}
+
+impl Embed for Runtime {
+    fn embed(&self, model: &str, texts: &[String]) -> Result<Embedded, ChatError> {
+        let mut embedders = self.embedders.iter();
+        let Some((_, embedder)) = embedders.find(|(m, _)| model.is_empty() || m.name == model)
+        else {
+            if self.find(model).is_ok() {
+                let what = format!("model {model:?} answers; it does not turn texts into vectors");
+                return Err(ChatError::invalid("model", what));
+            }
+            let known = self.embedders.iter().map(|(m, _)| m.name.clone()).collect();
+            return Err(ChatError::NoModel { name: model.to_owned(), known });
+        };
+        let embedder = embedder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut embedded = Embedded::default();
+        for text in texts {
+            let one = (embedder.embed(text, EmbedOptions::default()))
+                .map_err(|error| ChatError::invalid("input", error.to_string()))?;
+            embedded.tokens += one.tokens;
+            embedded.vectors.push(one.vector);
+        }
+        Ok(embedded)
+    }
+}

@@ -1,0 +1,457 @@
+//! A model's thread. It owns everything that changes: who runs, what is kept. Others put requests on
+//! its [`Desk`].
+//!
+//! ```text
+//! for ever
+//!     take from the queue while there are places and bytes
+//!     evaluate together: one token of everybody who speaks, and of the prompts a piece
+//!     everybody whose prompt is read takes a token and tells it
+//! ```
+//!
+//! A prompt goes in pieces so small that nobody's words stop for long: as many tokens as are evaluated
+//! in [`STEP_S`], by the pace of the steps before.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ondine_chat::{ChatError, Event, FinishReason, Sink, Timing, TokenLogprob, Usage};
+use ondine_engine::{
+    Engine, FinishReason as Ended, Session, SessionOptions, Share, Speech, Step, evaluate_together,
+};
+use ondine_model::{BATCH, Scratch};
+
+use crate::budget::Budget;
+use crate::past::Past;
+use crate::queue::Fair;
+use crate::turn::{Reading, Turn};
+use crate::{Limits, ModelStatus};
+
+/// How long a step may take while somebody speaks, in seconds: half of what a listener is promised.
+const STEP_S: f64 = 0.07;
+
+/// Tokens of a prompt that a step takes at least.
+const PIECE_MIN: usize = 16;
+
+/// How long a full queue asks people to stay away, in seconds.
+const RETRY_AFTER_S: u64 = 2;
+
+/// How long a worker waits for bytes that another model may give back.
+const WAIT_FOR_BYTES: Duration = Duration::from_millis(20);
+
+/// A request on its way to the thread.
+pub(crate) struct Arrival {
+    app: String,
+    background: bool,
+    turn: Turn,
+    sink: Sink,
+    came: Instant,
+}
+
+impl Arrival {
+    pub(crate) fn new(app: String, background: bool, turn: Turn, sink: Sink) -> Arrival {
+        Arrival { app, background, turn, sink, came: Instant::now() }
+    }
+}
+
+/// Where requests are put down, and where the thread says what it does.
+pub(crate) struct Desk {
+    limits: Limits,
+    budget: Arc<Budget>,
+    state: Mutex<State>,
+    came: Condvar,
+}
+
+struct State {
+    queue: Fair<Arrival>,
+    closed: bool,
+    status: ModelStatus,
+}
+
+impl Desk {
+    pub(crate) fn new(limits: Limits, budget: Arc<Budget>) -> Desk {
+        let state = State { queue: Fair::new(), closed: false, status: ModelStatus::default() };
+        Desk { limits, budget, state: Mutex::new(state), came: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a request down, if there is room.
+    pub(crate) fn enter(&self, engine: &Engine, arrival: Arrival) -> Result<(), ChatError> {
+        let needed = bytes_for(engine, &arrival.turn);
+        let (budget, available) = (self.budget.total(), self.budget.beside_weights());
+        if needed > available {
+            let what = format!(
+                "a prompt of {} tokens and an answer of {}",
+                arrival.turn.tokens.len(),
+                arrival.turn.answer
+            );
+            return Err(ChatError::Memory { what, needed, available, budget });
+        }
+        let mut state = self.lock();
+        if state.closed {
+            return Err(ChatError::ShuttingDown);
+        }
+        let busy = |limit: String, value: usize| ChatError::Busy {
+            limit,
+            value: value as u64,
+            retry_after_s: RETRY_AFTER_S,
+        };
+        if state.queue.len_of(&arrival.app) >= self.limits.waiting_of_app {
+            let limit = format!("the number of waiting requests of app {:?}", arrival.app);
+            return Err(busy(limit, self.limits.waiting_of_app));
+        }
+        if state.queue.len() >= self.limits.waiting {
+            let limit = "the number of requests waiting for this model".to_owned();
+            return Err(busy(limit, self.limits.waiting));
+        }
+        let (app, background) = (arrival.app.clone(), arrival.background);
+        state.queue.push(&app, background, arrival);
+        self.came.notify_one();
+        Ok(())
+    }
+
+    /// Nobody enters any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.came.notify_one();
+    }
+
+    pub(crate) fn status(&self) -> ModelStatus {
+        let state = self.lock();
+        ModelStatus { waiting: state.queue.counts(), ..state.status.clone() }
+    }
+}
+
+/// Bytes of keys and values that a request may come to need.
+fn bytes_for(engine: &Engine, turn: &Turn) -> u64 {
+    let positions = turn.tokens.len().saturating_add(turn.answer);
+    engine.shape().cache().bytes_for(positions).map_or(u64::MAX, |bytes| bytes as u64)
+}
+
+/// A request that is being answered.
+struct Running {
+    app: String,
+    session: Session,
+    speech: Speech,
+    reading: Reading,
+    sink: Sink,
+    logprobs: Option<usize>,
+    /// Bytes that it was promised.
+    bytes: u64,
+    usage: Usage,
+    /// When it began to run, and when its prompt was read.
+    began: Instant,
+    spoke: Option<Instant>,
+    number: u64,
+}
+
+/// Takes requests and answers them until the desk is closed and empty.
+pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
+    let mut worker = Worker {
+        engine,
+        desk,
+        running: Vec::new(),
+        past: Past::default(),
+        scratch: Scratch::new(engine.shape()),
+        token_s: 0.0,
+        admitted: 0,
+    };
+    while worker.admit() {
+        worker.step();
+    }
+}
+
+struct Worker<'a> {
+    engine: &'a Arc<Engine>,
+    desk: &'a Desk,
+    running: Vec<Running>,
+    past: Past,
+    scratch: Scratch,
+    /// Seconds that a token of a prompt takes, of late; 0 before the first.
+    token_s: f64,
+    /// How many requests were admitted: a call's name must not come twice.
+    admitted: u64,
+}
+
+impl Worker<'_> {
+    /// Takes from the queue what there is room for, waiting where nothing runs; whether to go on.
+    fn admit(&mut self) -> bool {
+        loop {
+            let mut state = self.desk.lock();
+            if state.closed {
+                let ended: Vec<Arrival> = state.queue.drain().collect();
+                drop(state);
+                for mut arrival in ended {
+                    (arrival.sink)(Event::Failed(ChatError::ShuttingDown));
+                }
+                return !self.running.is_empty();
+            }
+            if self.running.len() >= self.desk.limits.running {
+                return true;
+            }
+            let Some((_, arrival)) = state.queue.pop() else {
+                if !self.running.is_empty() {
+                    return true;
+                }
+                drop(self.desk.came.wait(state).unwrap_or_else(PoisonError::into_inner));
+                continue;
+            };
+            drop(state);
+            if let Err(arrival) = self.begin(arrival) {
+                let (app, background) = (arrival.app.clone(), arrival.background);
+                self.desk.lock().queue.unpop(&app, background, *arrival);
+                if !self.running.is_empty() {
+                    return true;
+                }
+                std::thread::sleep(WAIT_FOR_BYTES);
+            }
+        }
+    }
+
+    /// Begins to answer, or gives the request back where there are no bytes for it now.
+    fn begin(&mut self, mut arrival: Arrival) -> Result<(), Box<Arrival>> {
+        let bytes = bytes_for(self.engine, &arrival.turn);
+        while !self.desk.budget.take(bytes) {
+            match self.past.drop_one() {
+                Some(freed) => self.desk.budget.give(freed),
+                None => return Err(Box::new(arrival)),
+            }
+        }
+        let turn = &arrival.turn;
+        let prepared = (|| {
+            let mut session = match self.past.fork(&arrival.app, &turn.tokens) {
+                Some(session) => session,
+                None => self.engine.session(SessionOptions::default())?,
+            };
+            let reused = session.prepare(&turn.tokens)?;
+            Ok((session, reused, Speech::new(turn.options())?))
+        })();
+        let (session, cached_tokens, speech) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let error: ondine_engine::EngineError = error;
+                self.desk.budget.give(bytes);
+                (arrival.sink)(Event::Failed(ChatError::Internal(error.to_string())));
+                return Ok(());
+            }
+        };
+        let prompt_tokens = turn.tokens.len();
+        if !(arrival.sink)(Event::Started { prompt_tokens, cached_tokens }) {
+            self.desk.budget.give(bytes);
+            return Ok(());
+        }
+        let began = Instant::now();
+        let timing = Timing { queue_s: (began - arrival.came).as_secs_f64(), ..Timing::default() };
+        self.admitted += 1;
+        self.running.push(Running {
+            session,
+            speech,
+            reading: turn.reading(),
+            logprobs: turn.logprobs,
+            bytes,
+            usage: Usage {
+                prompt_tokens,
+                cached_tokens,
+                completion_tokens: 0,
+                dropped_tokens: turn.dropped,
+                timing,
+            },
+            began,
+            spoke: None,
+            number: self.admitted,
+            app: arrival.app,
+            sink: arrival.sink,
+        });
+        self.desk.lock().status.cached_tokens += cached_tokens as u64;
+        Ok(())
+    }
+
+    /// How many tokens of each who runs are evaluated in this step: everybody who speaks has one, and
+    /// the rest is for the prompts, first come first served.
+    fn plan(&self) -> Vec<usize> {
+        let speaking = self.running.iter().filter(|one| one.spoke.is_some()).count();
+        let mut left = BATCH - speaking.min(BATCH);
+        if speaking > 0 && self.token_s > 0.0 {
+            left = left.min(((STEP_S / self.token_s) as usize).max(PIECE_MIN));
+        }
+        let share = |one: &Running| {
+            if one.spoke.is_some() {
+                return one.session.pending().min(1);
+            }
+            let tokens = one.session.pending().min(left);
+            left -= tokens;
+            tokens
+        };
+        self.running.iter().map(share).collect()
+    }
+
+    /// Evaluates once for all, and lets everybody who can say a token.
+    fn step(&mut self) {
+        let plan = self.plan();
+        let tokens: usize = plan.iter().sum();
+        let mut shares: Vec<Share<'_>> = (self.running.iter_mut())
+            .zip(&plan)
+            .map(|(one, &tokens)| Share { session: &mut one.session, tokens, result: Ok(()) })
+            .collect();
+        let begun = Instant::now();
+        evaluate_together(self.engine, &mut self.scratch, &mut shares);
+        let results: Vec<_> = shares.into_iter().map(|share| share.result).collect();
+        let prompts = tokens.saturating_sub(plan.iter().filter(|n| **n == 1).count());
+        if prompts >= PIECE_MIN {
+            let now = begun.elapsed().as_secs_f64() / tokens as f64;
+            self.token_s = if self.token_s == 0.0 { now } else { 0.7 * self.token_s + 0.3 * now };
+        }
+
+        let served = self.running.iter().zip(&plan);
+        let served: Vec<(String, u64)> =
+            served.map(|(one, &tokens)| (one.app.clone(), tokens as u64)).collect();
+        let mut went_on = Vec::with_capacity(self.running.len());
+        for (mut one, result) in std::mem::take(&mut self.running).into_iter().zip(results) {
+            let goes_on = match result {
+                Err(error) => {
+                    (one.sink)(Event::Failed(ChatError::Internal(error.to_string())));
+                    false
+                }
+                // Nothing to say yet; but who has gone away is not read to.
+                Ok(()) if one.session.pending() > 0 => {
+                    (one.sink)(Event::Text { text: String::new(), logprobs: Vec::new() })
+                }
+                Ok(()) => one.speak(self.engine),
+            };
+            if goes_on {
+                went_on.push(one);
+            } else {
+                self.end(one);
+            }
+        }
+        self.running = went_on;
+
+        let mut state = self.desk.lock();
+        for (app, tokens) in served {
+            state.queue.pay(&app, tokens);
+        }
+        let running = &self.running;
+        state.queue.tidy(|app| running.iter().any(|one| one.app == app));
+        let mut by_app = BTreeMap::new();
+        for one in running {
+            *by_app.entry(one.app.clone()).or_default() += 1;
+        }
+        state.status.running = by_app;
+        state.status.kept_bytes = self.past.bytes();
+        state.status.tokens += tokens as u64;
+    }
+
+    /// Its bytes are free again, but for those of a past that is kept while nobody wants them.
+    fn end(&mut self, one: Running) {
+        self.desk.budget.give(one.bytes);
+        let bytes = one.session.kv_bytes() as u64;
+        if bytes == 0 {
+            return;
+        }
+        // Of the same budget, and first those that were used longest ago.
+        while !self.desk.budget.take(bytes) {
+            match self.past.drop_one() {
+                Some(freed) => self.desk.budget.give(freed),
+                None => return,
+            }
+        }
+        let freed = self.past.keep(&one.app, one.session);
+        self.desk.budget.give(freed);
+    }
+}
+
+impl Running {
+    /// Takes a token and tells it; whether the answer goes on.
+    fn speak(&mut self, engine: &Engine) -> bool {
+        let now = Instant::now();
+        if self.spoke.is_none() {
+            self.usage.timing.prefill_s = (now - self.began).as_secs_f64();
+        }
+        let spoke = *self.spoke.get_or_insert(now);
+        let likeliest = match self.logprobs {
+            Some(count) if count > 0 => {
+                self.session.logits().map(|logits| top(logits, count)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let step = match self.speech.next(&mut self.session) {
+            Some(Ok(step)) => step,
+            Some(Err(error)) => {
+                (self.sink)(Event::Failed(ChatError::Internal(error.to_string())));
+                return false;
+            }
+            // It was to say nothing: no tokens were allowed.
+            None => return self.finish(self.speech.finish().unwrap_or(Ended::Length)),
+        };
+        self.usage.timing.decode_s = (now - spoke).as_secs_f64();
+        let mut logprobs = Vec::new();
+        if step.finish != Some(Ended::EndOfTurn) {
+            self.usage.completion_tokens += 1;
+            if self.logprobs.is_some() {
+                logprobs.push(told(engine, &step, &likeliest));
+            }
+        }
+        let text = self.reading.push(step.text);
+        if !(self.sink)(Event::Text { text, logprobs }) {
+            return false;
+        }
+        match step.finish {
+            Some(reason) => self.finish(reason),
+            None => true,
+        }
+    }
+
+    /// Tells the calls and the end; the answer does not go on.
+    fn finish(&mut self, ended: Ended) -> bool {
+        let number = self.number;
+        let reading = std::mem::replace(&mut self.reading, Reading::none());
+        let (text, calls) = reading.finish(|i| format!("call_{number}_{i}"));
+        if !text.is_empty() {
+            (self.sink)(Event::Text { text, logprobs: Vec::new() });
+        }
+        let reason = match ended {
+            _ if !calls.is_empty() => FinishReason::Calls,
+            Ended::Stop => FinishReason::StopText,
+            Ended::EndOfTurn | Ended::Complete => FinishReason::Stop,
+            Ended::Length | Ended::Context => FinishReason::Length,
+        };
+        for call in calls {
+            (self.sink)(call);
+        }
+        (self.sink)(Event::Finished { reason, usage: self.usage });
+        false
+    }
+}
+
+/// The likeliest tokens and the logarithms of their probabilities, likeliest first.
+fn top(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|x| (x - most).exp()).sum();
+    let whole = most + sum.ln();
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    let count = count.min(ids.len());
+    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]);
+    if count < ids.len() {
+        ids.select_nth_unstable_by(count, by_logit);
+        ids.truncate(count);
+    }
+    ids.sort_by(by_logit);
+    ids.into_iter().map(|id| (id, logits[id as usize] - whole)).collect()
+}
+
+fn told(engine: &Engine, step: &Step, likeliest: &[(u32, f32)]) -> TokenLogprob {
+    let spell = |id: u32| {
+        let tokenizer = engine.tokenizer().ok();
+        let bytes = tokenizer.and_then(|t| t.bytes(id)).unwrap_or_default().to_vec();
+        (String::from_utf8_lossy(&bytes).into_owned(), bytes)
+    };
+    let (text, bytes) = spell(step.token);
+    let top = likeliest.iter().map(|&(id, logprob)| {
+        let (text, bytes) = spell(id);
+        (text, bytes, logprob)
+    });
+    TokenLogprob { text, bytes, logprob: step.logprob, top: top.collect() }
+}
