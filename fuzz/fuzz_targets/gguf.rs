@@ -25,6 +25,10 @@ fuzz_target!(|data: &[u8]| {
             if let Ok(matrix) = file.matrix(&tensor.name) {
                 assert_eq!(matrix.decode().len(), tensor.elements());
             }
+            if let Ok(parts) = file.matrices(&tensor.name) {
+                let decoded: usize = parts.iter().map(|part| part.decode().len()).sum();
+                assert_eq!(decoded, tensor.elements());
+            }
             let _ = file.vector(&tensor.name);
         }
     }

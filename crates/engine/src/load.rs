@@ -3,7 +3,7 @@
 use ondine_format::{FormatError, Metadata, Texts};
 use ondine_text::Tokenizer;
 use ondine_text::template::Template;
-use ondine_text::vocab::{TokenId, VocabSpec};
+use ondine_text::vocab::{Strings, TokenId, VocabSpec};
 
 /// The tokenizer that the metadata describe, for a model of `vocab` tokens; or why there is none.
 pub(crate) fn tokenizer(metadata: &Metadata, vocab: usize) -> Result<Tokenizer, String> {
@@ -33,8 +33,25 @@ pub(crate) fn template(metadata: &Metadata) -> Result<Template, String> {
     }
 }
 
+/// Texts of the metadata where they lie, or none.
+struct List<'a>(Option<&'a Texts>);
+
+impl Strings for List<'_> {
+    fn len(&self) -> usize {
+        self.0.map_or(0, Texts::len)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.into_iter().flat_map(Texts::iter)
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.map_or(0, Texts::bytes)
+    }
+}
+
 /// The vocabulary as the metadata give it; `None` where they name no tokenizer.
-fn spec(metadata: &Metadata) -> Result<Option<VocabSpec>, FormatError> {
+fn spec(metadata: &Metadata) -> Result<Option<VocabSpec<List<'_>>>, FormatError> {
     let Some(model) = metadata.string("tokenizer.ggml.model")? else { return Ok(None) };
     let key = |name: &str| format!("tokenizer.ggml.{name}");
     // Older converters wrote some ids under other names: the first that is there counts.
@@ -46,10 +63,7 @@ fn spec(metadata: &Metadata) -> Result<Option<VocabSpec>, FormatError> {
         }
         Ok(None)
     };
-    let strings = |name: &str| -> Result<Vec<String>, FormatError> {
-        let texts = metadata.strings(&key(name))?;
-        Ok(texts.into_iter().flat_map(Texts::iter).map(str::to_owned).collect())
-    };
+    let strings = |name: &str| metadata.strings(&key(name)).map(List);
     Ok(Some(VocabSpec {
         model: model.to_owned(),
         pre: metadata.string(&key("pre"))?.map(str::to_owned),

@@ -12,7 +12,7 @@ use crate::metadata::{ARRAY_NUMBER, Array, Metadata, Value, ValueType, check_nam
 use crate::model_file::{ModelFile, Tensor, TensorLayout};
 use crate::order;
 use crate::sniff::refuse_pickle;
-use crate::texts::Texts;
+use crate::texts::{NotText, Texts, TextsBuilder};
 use ondine_tensor::{Bytes, DType};
 
 /// The first bytes of every GGUF file.
@@ -25,8 +25,9 @@ pub const DEFAULT_ALIGNMENT: usize = 32;
 pub const ALIGNMENT_KEY: &str = "general.alignment";
 
 // The least that each thing takes in a file: what bounds a count by the bytes to come.
-const PAIR_BYTES: usize = 8 + 1 + 4 + 1;
-const TENSOR_BYTES: usize = 8 + 1 + 4 + 4 + 8;
+const LENGTH_BYTES: usize = 8;
+const PAIR_BYTES: usize = LENGTH_BYTES + 1 + 4 + 1;
+const TENSOR_BYTES: usize = LENGTH_BYTES + 1 + 4 + 4 + 8;
 
 /// All of a file but its data.
 #[derive(Clone, Debug)]
@@ -356,22 +357,38 @@ fn read_array(cursor: &mut Cursor<'_>, key: &str) -> Result<Array, FormatError> 
                 .map(|(place, byte)| truth(key, start.saturating_add(place), *byte));
             Array::Bool(truths.collect::<Result<_, _>>()?)
         }
-        ValueType::String => {
-            let what = || format!("array of key {key:?}");
-            let count = cursor.count(limits::ARRAY_ELEMENTS, 8, what)?;
-            let memory = |bytes| FormatError::Memory { what: what(), bytes };
-            let mut out = Texts::with_room(count)
-                .ok_or_else(|| memory(count.saturating_mul(size_of::<u32>())))?;
-            for place in 0..count {
-                let what = || format!("element {place} of key {key:?}");
-                let text = cursor.string(limits::STRING_BYTES, what)?;
-                if !out.push(text) {
-                    return Err(memory(text.len()));
-                }
-            }
-            Array::String(out)
-        }
+        ValueType::String => Array::String(strings(cursor, key)?),
     })
+}
+
+/// Texts, each with its length before it. That they are texts is asked of all of them at once,
+/// which takes half the time that it takes one by one.
+fn strings(cursor: &mut Cursor<'_>, key: &str) -> Result<Texts, FormatError> {
+    let what = || format!("array of key {key:?}");
+    let count = cursor.count(limits::ARRAY_ELEMENTS, LENGTH_BYTES, what)?;
+    let memory = |bytes| FormatError::Memory { what: what(), bytes };
+    let room = TextsBuilder::with_room(count);
+    let mut out = room.ok_or_else(|| memory(count.saturating_mul(size_of::<usize>())))?;
+    let start = cursor.at();
+    let element = |place: usize| format!("element {place} of key {key:?}");
+    let mut read = || {
+        for place in 0..count {
+            let length = cursor.count(limits::STRING_BYTES, 1, || element(place))?;
+            let bytes = cursor.take(length, || element(place))?;
+            if !out.push(bytes) {
+                return Err(memory(length));
+            }
+        }
+        Ok(())
+    };
+    let read = read();
+    // Of two faults the one that stands first in the file is told.
+    let texts = out.finish().map_err(|NotText { place, at }| {
+        let lengths = place.saturating_add(1).saturating_mul(LENGTH_BYTES);
+        let at = start.saturating_add(lengths).saturating_add(at);
+        FormatError::Utf8 { what: element(place), at }
+    })?;
+    read.map(|()| texts)
 }
 
 /// Elements of a fixed width.

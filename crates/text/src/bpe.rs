@@ -11,36 +11,30 @@
 //! an entry goes stale when one of its two symbols changes, and is dropped when it comes up. A merge
 //! makes one symbol of two and adds two entries at most, so the work is linear.
 
-use std::collections::HashMap;
-
 use crate::alphabet::{SPACE, byte_letters, hex_text, is_never_in_text, is_rare};
-use crate::hash::Quick;
+use crate::merges::{Merge, Merges};
 use crate::pretokenize::PreTokenizer;
 use crate::queue::Queue;
+use crate::slots;
 use crate::texts::Texts;
-use crate::vocab::{MergeFault, TokenId, Vocab, VocabError, VocabSpec, merge_parts};
+use crate::vocab::{
+    BATCH, MergeFault, Strings, TokenId, Vocab, VocabError, VocabSpec, merge_parts,
+};
 
 /// A token, or beyond the last token a text that only merges know, or [`NONE`].
 type Symbol = u32;
 
 /// No symbol, no neighbour, no rank.
-const NONE: u32 = u32::MAX;
+const NONE: u32 = slots::NONE;
 
 /// Symbols up to which a piece is searched rather than kept in a queue.
 const SHORT: usize = 24;
-
-/// What two neighbours make.
-#[derive(Clone, Copy, Debug)]
-struct Merge {
-    rank: u32,
-    result: Symbol,
-}
 
 /// A byte-pair vocabulary.
 #[derive(Debug)]
 pub(crate) struct Bpe {
     pre: &'static PreTokenizer,
-    merges: HashMap<u64, Merge, Quick>,
+    merges: Merges,
     /// By byte, of a byte-level vocabulary; in a raw one the tokens of lone bytes.
     bytes: [Symbol; 256],
     /// Texts of a raw vocabulary's merges that are no tokens, numbered on from the last token.
@@ -51,53 +45,91 @@ pub(crate) struct Bpe {
 
 impl Bpe {
     pub(crate) fn new(
-        spec: &VocabSpec,
+        spec: &VocabSpec<impl Strings>,
         vocab: &Vocab,
         pre: &'static PreTokenizer,
     ) -> Result<Bpe, VocabError> {
         let letters = byte_letters();
         let bytes = if pre.raw { lone_bytes(vocab)? } else { letter_bytes(vocab, &letters)? };
         let tokens = vocab.len() as u32;
-        let merges = HashMap::with_capacity_and_hasher(spec.merges.len(), Quick::new());
-        let extras = Texts::with_capacity(0);
+        let merges = Merges::with_room(spec.merges.len());
+        let extras = Texts::with_capacity(0, 0);
         let mut bpe = Bpe { pre, merges, bytes, extras, letters, tokens };
-        for (rank, merge) in spec.merges.iter().enumerate() {
-            bpe.add_merge(vocab, rank, merge).map_err(|fault| VocabError::Merge {
-                index: rank,
-                text: merge.clone(),
-                fault,
-            })?;
-        }
+        bpe.add_merges(vocab, &spec.merges)?;
         Ok(bpe)
     }
 
-    fn add_merge(&mut self, vocab: &Vocab, rank: usize, merge: &str) -> Result<(), MergeFault> {
-        let (left, right) = merge_parts(merge).ok_or(MergeFault::NotAPair)?;
-        let left_symbol = self.symbol(vocab, left).ok_or(MergeFault::LeftUnknown)?;
-        let right_symbol = self.symbol(vocab, right).ok_or(MergeFault::RightUnknown)?;
-        let result =
-            self.symbol(vocab, &[left, right].concat()).ok_or(MergeFault::ResultUnknown)?;
-        // A merge may not turn text into a mark.
-        if result >= self.tokens || !vocab.is_mark(result) {
-            let merge = Merge { rank: rank as u32, result };
-            // Of a merge given twice the first counts.
-            self.merges.entry(pair(left_symbol, right_symbol)).or_insert(merge);
+    fn add_merges(&mut self, vocab: &Vocab, list: &impl Strings) -> Result<(), VocabError> {
+        let mut list = (0..).zip(list.iter()).peekable();
+        let (mut batch, mut parts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        let mut merges = Vec::new();
+        let mut last = 0;
+        while list.peek().is_some() {
+            batch.clear();
+            batch.extend(list.by_ref().take(BATCH));
+            // What is no pair has two empty parts, as no pair has.
+            let pairs = batch.iter().map(|&(_, merge)| merge_parts(merge).unwrap_or_default());
+            parts.clear();
+            parts.extend(pairs.flat_map(|(left, right)| [left, right]));
+            vocab.find_all(&parts, &mut ids);
+            merges.clear();
+            let (parts, ids) = (parts.as_chunks().0, ids.as_chunks().0);
+            for ((&(rank, merge), parts), ids) in batch.iter().zip(parts).zip(ids) {
+                let resolved = self.resolve(vocab, *parts, *ids, last);
+                let (pair, result) = resolved.map_err(|fault| VocabError::Merge {
+                    index: rank as usize,
+                    text: merge.to_owned(),
+                    fault,
+                })?;
+                last = result;
+                // A merge may not turn text into a mark.
+                if result >= self.tokens || !vocab.is_mark(result) {
+                    merges.push((pair, Merge { rank, result }));
+                }
+            }
+            self.merges.insert_all(&merges);
         }
         Ok(())
     }
 
-    /// The symbol for a part of a merge. Raw vocabularies have merges for text that their own
-    /// tokens leave out, such as literal spaces; there the part becomes a symbol all the same, and
-    /// is written in bytes where it remains.
-    fn symbol(&mut self, vocab: &Vocab, text: &str) -> Option<Symbol> {
-        match vocab.find(text) {
-            Some(id) => Some(id),
-            None if self.pre.raw => {
-                let extra = self.extras.push(text).unwrap_or_else(|earlier| earlier);
-                Some(self.tokens + extra)
-            }
-            None => None,
+    /// The symbols of a merge's two parts, which are given with their tokens, and of its result.
+    /// `last` was the result of the merge before.
+    fn resolve(
+        &mut self,
+        vocab: &Vocab,
+        [left, right]: [&str; 2],
+        [left_id, right_id]: [TokenId; 2],
+        last: Symbol,
+    ) -> Result<([Symbol; 2], Symbol), MergeFault> {
+        if left.is_empty() {
+            return Err(MergeFault::NotAPair);
         }
+        let left_symbol = self.symbol(left_id, left).ok_or(MergeFault::LeftUnknown)?;
+        let right_symbol = self.symbol(right_id, right).ok_or(MergeFault::RightUnknown)?;
+        // Most lists go through the tokens in order, some with all pairs that make one together:
+        // there the result is found without being looked up.
+        let is_result = |id: &TokenId| {
+            let text = vocab.text(*id).unwrap_or_default();
+            text.len() == left.len() + right.len()
+                && text.starts_with(left)
+                && text.ends_with(right)
+        };
+        let near = [last, last.saturating_add(1)].into_iter().find(is_result);
+        let result = near.or_else(|| {
+            let text = [left, right].concat();
+            self.symbol(vocab.find(&text).unwrap_or(NONE), &text)
+        });
+        Ok(([left_symbol, right_symbol], result.ok_or(MergeFault::ResultUnknown)?))
+    }
+
+    /// The symbol for a part of a merge, whose token may be [`NONE`]. Raw vocabularies have merges
+    /// for text that their own tokens leave out, such as literal spaces; there the part becomes a
+    /// symbol all the same, and is written in bytes where it remains.
+    fn symbol(&mut self, token: TokenId, text: &str) -> Option<Symbol> {
+        if token != NONE {
+            return Some(token);
+        }
+        self.pre.raw.then(|| self.tokens + self.extras.push(text).unwrap_or_else(|earlier| earlier))
     }
 
     /// Appends the tokens of `text`.
@@ -169,7 +201,7 @@ impl Bpe {
     }
 
     fn merge(&self, left: Symbol, right: Symbol) -> Option<Merge> {
-        self.merges.get(&pair(left, right)).copied()
+        self.merges.get([left, right])
     }
 
     fn rank(&self, left: Symbol, right: Symbol) -> u32 {
@@ -266,10 +298,6 @@ struct Work {
     previous: Vec<u32>,
     queue: Queue,
     letters: String,
-}
-
-fn pair(left: Symbol, right: Symbol) -> u64 {
-    u64::from(left) << 32 | u64::from(right)
 }
 
 /// The tokens of bytes written as letters.

@@ -22,7 +22,8 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     pub(crate) fn new(vocab: &Vocab, spelling: Spelling) -> Result<Pieces, VocabError> {
-        let mut pieces = Pieces { bytes: Vec::new(), ends: Vec::with_capacity(vocab.len()) };
+        let bytes = Vec::with_capacity(vocab.bytes());
+        let mut pieces = Pieces { bytes, ends: Vec::with_capacity(vocab.len()) };
         for id in vocab.ids() {
             let text = vocab.text(id).unwrap_or_default();
             let bytes = &mut pieces.bytes;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::texts::Texts;
-use crate::vocab::{TokenId, TokenKind, VocabError, VocabSpec, merge_parts};
+use crate::vocab::{Strings, TokenId, TokenKind, VocabError, VocabSpec, merge_parts};
 
 /// Tokens with a role.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +113,7 @@ fn defaults(model: &str) -> Roles {
 
 /// Gives every role to its token, and the tokens known by their text their kinds.
 pub(crate) fn assign(
-    spec: &VocabSpec,
+    spec: &VocabSpec<impl Strings>,
     texts: &Texts,
     kinds: &mut [TokenKind],
 ) -> Result<Roles, VocabError> {
@@ -137,7 +137,7 @@ pub(crate) fn assign(
         fim_middle: role("fill-in middle", spec.fim_middle, None)?,
         ends: BTreeSet::new(),
     };
-    let mut marks = Marks { spec, texts, kinds };
+    let mut marks = Marks { merges: &spec.merges, texts, kinds };
     if spec.kinds.is_none() {
         marks.set_roles(&roles);
     }
@@ -145,7 +145,8 @@ pub(crate) fn assign(
     for text in TURN_ENDS.iter().chain(OTHER_ENDS) {
         roles.ends.extend(marks.control(text));
     }
-    let first = |marks: &mut Marks<'_>, texts: &[&str]| texts.iter().find_map(|t| marks.control(t));
+    let first =
+        |marks: &mut Marks<'_, _>, texts: &[&str]| texts.iter().find_map(|t| marks.control(t));
     roles.eot = roles.eot.or_else(|| first(&mut marks, TURN_ENDS));
     roles.fim_prefix = roles.fim_prefix.or_else(|| first(&mut marks, FIM_PREFIX));
     roles.fim_suffix = roles.fim_suffix.or_else(|| first(&mut marks, FIM_SUFFIX));
@@ -163,13 +164,13 @@ pub(crate) fn assign(
 }
 
 /// The kinds of tokens, while marks are looked for.
-struct Marks<'a> {
-    spec: &'a VocabSpec,
+struct Marks<'a, L> {
+    merges: &'a L,
     texts: &'a Texts,
     kinds: &'a mut [TokenKind],
 }
 
-impl Marks<'_> {
+impl<L: Strings> Marks<'_, L> {
     /// The token with this text, which from now on is no text. A token that a merge builds stays
     /// what it is: training made it from text.
     fn control(&mut self, text: &str) -> Option<TokenId> {
@@ -187,7 +188,7 @@ impl Marks<'_> {
                 && merge_parts(merge)
                     .is_some_and(|(l, r)| text.strip_prefix(l).is_some_and(|rest| rest == r))
         };
-        self.spec.merges.iter().any(|merge| builds(merge))
+        self.merges.iter().any(builds)
     }
 
     /// Without a list of kinds, what the file names as a mark is one.

@@ -15,7 +15,7 @@
 use crate::alphabet::SPACE;
 use crate::bpe::lone_bytes;
 use crate::queue::Queue;
-use crate::vocab::{TokenId, Vocab, VocabError, VocabSpec};
+use crate::vocab::{Strings, TokenId, Vocab, VocabError, VocabSpec};
 
 /// No neighbour.
 const NONE: u32 = u32::MAX;
@@ -56,7 +56,7 @@ struct Symbol {
 }
 
 impl Spm {
-    pub(crate) fn new(spec: &VocabSpec, vocab: &Vocab) -> Result<Spm, VocabError> {
+    pub(crate) fn new(spec: &VocabSpec<impl Strings>, vocab: &Vocab) -> Result<Spm, VocabError> {
         let missing = || VocabError::Missing { model: spec.model.clone(), what: "scores" };
         let scores = spec.scores.as_ref().ok_or_else(missing)?;
         let keys = scores.iter().copied().map(key).collect();

@@ -9,7 +9,7 @@ use crate::pretokenize;
 use crate::prompt::Prompt;
 use crate::special::{Fragment, Scope, Specials};
 use crate::spm::Spm;
-use crate::vocab::{TokenId, TokenKind, Vocab, VocabError, VocabSpec};
+use crate::vocab::{Strings, TokenId, TokenKind, Vocab, VocabError, VocabSpec};
 use crate::wordpiece::WordPiece;
 
 /// What the texts of marks in a text become.
@@ -76,7 +76,7 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// The tokenizer that `spec` describes.
-    pub fn new(spec: VocabSpec) -> Result<Tokenizer, VocabError> {
+    pub fn new(spec: VocabSpec<impl Strings>) -> Result<Tokenizer, VocabError> {
         let unknown_model = || VocabError::UnknownModel(spec.model.clone());
         let model = MODELS.iter().find(|m| m.name == spec.model).ok_or_else(unknown_model)?;
         let mut vocab = Vocab::new(&spec)?;

@@ -24,23 +24,53 @@ pub enum TokenKind {
     Byte,
 }
 
+/// Strings in a row, however their owner keeps them: a vocabulary is read once, and four hundred
+/// thousand strings are not to be copied for that.
+pub trait Strings {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Each of them, in order.
+    fn iter(&self) -> impl Iterator<Item = &str>;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all of them together.
+    fn bytes(&self) -> usize {
+        self.iter().map(str::len).sum()
+    }
+}
+
+impl<S: AsRef<str>> Strings for Vec<S> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.as_slice().iter().map(AsRef::as_ref)
+    }
+}
+
 /// What a model file says about its tokenizer. Checked by [`Tokenizer::new`].
 ///
 /// [`Tokenizer::new`]: crate::tokenizer::Tokenizer::new
 #[derive(Clone, Debug, Default)]
-pub struct VocabSpec {
+pub struct VocabSpec<L = Vec<String>> {
     /// `tokenizer.ggml.model`: `gpt2`, `llama`, `bert` or `gemma4`.
     pub model: String,
     /// `tokenizer.ggml.pre`: the pre-tokenizer of a byte-pair vocabulary.
     pub pre: Option<String>,
     /// `tokenizer.ggml.tokens`: the text of each token.
-    pub tokens: Vec<String>,
+    pub tokens: L,
     /// `tokenizer.ggml.scores`: which pair a SentencePiece vocabulary joins first.
     pub scores: Option<Vec<f32>>,
     /// `tokenizer.ggml.token_type`: numbers of [`TokenKind`].
     pub kinds: Option<Vec<u32>>,
     /// `tokenizer.ggml.merges`: pairs of a byte-pair vocabulary, first things first.
-    pub merges: Vec<String>,
+    pub merges: L,
     /// Begins a text.
     pub bos: Option<TokenId>,
     /// Ends a text.
@@ -190,8 +220,12 @@ pub enum MergeFault {
 const TOKENS_MAX: usize = 1 << 24;
 /// The most merges.
 const MERGES_MAX: usize = 1 << 26;
-/// The most bytes of token texts together.
+/// The most bytes of token texts together, and of merges.
 const BYTES_MAX: usize = 1 << 30;
+
+/// Strings that are looked up at a time: enough to wait for many of them together, few enough to
+/// be near when their turn comes.
+pub(crate) const BATCH: usize = 256;
 
 /// A checked vocabulary.
 #[derive(Debug)]
@@ -205,27 +239,36 @@ pub(crate) struct Vocab {
 
 impl Vocab {
     /// Checks what all models of tokenizer have in common.
-    pub(crate) fn new(spec: &VocabSpec) -> Result<Vocab, VocabError> {
+    pub(crate) fn new(spec: &VocabSpec<impl Strings>) -> Result<Vocab, VocabError> {
         let count = spec.tokens.len();
         if count == 0 {
             return Err(VocabError::Empty);
         }
         within("tokens", count, TOKENS_MAX)?;
         within("merges", spec.merges.len(), MERGES_MAX)?;
-        within("bytes of tokens", spec.tokens.iter().map(String::len).sum(), BYTES_MAX)?;
+        within("bytes of tokens", spec.tokens.bytes(), BYTES_MAX)?;
+        within("bytes of merges", spec.merges.bytes(), BYTES_MAX)?;
 
-        let mut texts = Texts::with_capacity(count);
-        for (second, text) in spec.tokens.iter().enumerate() {
-            let second = second as TokenId;
-            texts.push(text).map_err(|first| VocabError::Duplicate {
-                text: text.clone(),
+        let mut texts = Texts::with_capacity(count, spec.tokens.bytes());
+        let mut longest = 0;
+        let mut tokens = spec.tokens.iter();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            batch.clear();
+            batch.extend(tokens.by_ref().take(BATCH));
+            if batch.is_empty() {
+                break;
+            }
+            longest = batch.iter().map(|text| text.len()).fold(longest, usize::max);
+            let start = texts.len();
+            texts.push_all(&batch).map_err(|(place, first)| VocabError::Duplicate {
+                text: batch[place].to_owned(),
                 first,
-                second,
+                second: (start + place) as TokenId,
             })?;
         }
-        let longest = spec.tokens.iter().map(String::len).max().unwrap_or(0);
-        let mut kinds = kinds(spec)?;
-        scores(spec)?;
+        let mut kinds = kinds(count, spec.kinds.as_deref())?;
+        scores(count, spec.scores.as_deref())?;
         let roles = roles::assign(spec, &texts, &mut kinds)?;
         Ok(Vocab { texts, kinds, roles, longest })
     }
@@ -236,6 +279,11 @@ impl Vocab {
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = TokenId> + use<> {
         0..self.len() as TokenId
+    }
+
+    /// Bytes of all tokens' texts together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.texts.bytes()
     }
 
     /// The text of a token as the file has it.
@@ -251,6 +299,12 @@ impl Vocab {
     /// The token with this text.
     pub(crate) fn find(&self, text: &str) -> Option<TokenId> {
         self.texts.find(text)
+    }
+
+    /// The tokens with these texts, [`NONE`](crate::slots::NONE) where there is none: quicker than one by
+    /// one.
+    pub(crate) fn find_all(&self, texts: &[&str], tokens: &mut Vec<TokenId>) {
+        self.texts.find_all(texts, tokens);
     }
 
     /// The token that ordinary text may become: never one that marks something.
@@ -276,9 +330,8 @@ fn within(what: &'static str, count: usize, limit: usize) -> Result<(), VocabErr
     Ok(())
 }
 
-fn kinds(spec: &VocabSpec) -> Result<Vec<TokenKind>, VocabError> {
-    let tokens = spec.tokens.len();
-    let Some(given) = &spec.kinds else {
+fn kinds(tokens: usize, given: Option<&[u32]>) -> Result<Vec<TokenKind>, VocabError> {
+    let Some(given) = given else {
         return Ok(vec![TokenKind::Normal; tokens]);
     };
     if given.len() != tokens {
@@ -297,9 +350,8 @@ fn kinds(spec: &VocabSpec) -> Result<Vec<TokenKind>, VocabError> {
     given.iter().enumerate().map(kind).collect()
 }
 
-fn scores(spec: &VocabSpec) -> Result<(), VocabError> {
-    let Some(scores) = &spec.scores else { return Ok(()) };
-    let tokens = spec.tokens.len();
+fn scores(tokens: usize, given: Option<&[f32]>) -> Result<(), VocabError> {
+    let Some(scores) = given else { return Ok(()) };
     if scores.len() != tokens {
         return Err(VocabError::Length { what: "scores", count: scores.len(), tokens });
     }
@@ -314,4 +366,46 @@ pub(crate) fn merge_parts(merge: &str) -> Option<(&str, &str)> {
     let space = 1 + merge.as_bytes().get(1..)?.iter().position(|&b| b == b' ')?;
     let parts = (&merge[..space], &merge[space + 1..]);
     (!parts.1.is_empty()).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many strings as it says, of as many bytes.
+    #[derive(Default)]
+    struct Claimed {
+        len: usize,
+        bytes: usize,
+    }
+
+    impl Strings for Claimed {
+        fn len(&self) -> usize {
+            self.len
+        }
+
+        fn iter(&self) -> impl Iterator<Item = &str> {
+            std::iter::empty()
+        }
+
+        fn bytes(&self) -> usize {
+            self.bytes
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_before_it_is_read() {
+        let one = || Claimed { len: 1, bytes: 1 };
+        let rows = [
+            ("tokens", Claimed { len: TOKENS_MAX + 1, bytes: 0 }, one(), TOKENS_MAX),
+            ("merges", one(), Claimed { len: MERGES_MAX + 1, bytes: 0 }, MERGES_MAX),
+            ("bytes of tokens", Claimed { len: 1, bytes: BYTES_MAX + 1 }, one(), BYTES_MAX),
+            ("bytes of merges", one(), Claimed { len: 1, bytes: BYTES_MAX + 1 }, BYTES_MAX),
+        ];
+        for (what, tokens, merges, limit) in rows {
+            let spec = VocabSpec { model: "gpt2".into(), tokens, merges, ..VocabSpec::default() };
+            let error = Vocab::new(&spec).map(drop);
+            assert_eq!(error, Err(VocabError::TooMany { what, count: limit + 1, limit }));
+        }
+    }
 }

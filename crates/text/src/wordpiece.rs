@@ -8,7 +8,7 @@
 use crate::alphabet::SPACE;
 use crate::trie::Trie;
 use crate::unicode::{Class, base, class, is_ideograph, is_space, lower};
-use crate::vocab::{TokenId, Vocab, VocabError, VocabSpec};
+use crate::vocab::{Strings, TokenId, Vocab, VocabError, VocabSpec};
 
 /// A WordPiece vocabulary.
 #[derive(Debug)]
@@ -18,7 +18,10 @@ pub(crate) struct WordPiece {
 }
 
 impl WordPiece {
-    pub(crate) fn new(spec: &VocabSpec, vocab: &Vocab) -> Result<WordPiece, VocabError> {
+    pub(crate) fn new(
+        spec: &VocabSpec<impl Strings>,
+        vocab: &Vocab,
+    ) -> Result<WordPiece, VocabError> {
         let missing =
             || VocabError::Missing { model: spec.model.clone(), what: "an unknown token" };
         let unknown = vocab.roles.unk.ok_or_else(missing)?;

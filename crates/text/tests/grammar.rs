@@ -33,7 +33,7 @@ fn tokenizer() -> Arc<Tokenizer> {
                  \"a\" \": name age 1 2 3 0 - . e E x y é 天";
     tokens.extend(words.split(' ').map(|word| (word.to_owned(), NORMAL)));
     tokens.extend(["▁", "▁ten", "▁minutes", "▁kitchen"].map(|word| (word.to_owned(), NORMAL)));
-    let spec = VocabSpec {
+    let spec: VocabSpec = VocabSpec {
         model: "llama".into(),
         scores: Some(vec![0.0; tokens.len()]),
         kinds: Some(tokens.iter().map(|(_, kind)| *kind).collect()),

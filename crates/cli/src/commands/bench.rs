@@ -70,6 +70,10 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     // as large as any that follows, so the peak of memory is known after it, and the probes,
     // which need memory of their own, do not spoil that figure.
     bench.pass(&plan)?;
+    if plan.decode < 2 {
+        // Weights are laid out at their second use.
+        bench.pass(&plan)?;
+    }
     cpu.settled();
     let peak_rss_mib = peak_rss_mib();
     let probes = Probes { cpu: &cpu, read: ReadProbe::new(READ_BYTES) };

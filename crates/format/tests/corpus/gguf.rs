@@ -141,6 +141,71 @@ pub fn valid() -> Vec<u8> {
     bytes
 }
 
+/// Strings one after another, as an array has them.
+fn texts<T: AsRef<[u8]>>(words: impl IntoIterator<Item = T>) -> Vec<u8> {
+    words.into_iter().fold(Build::default(), |build, word| build.text(word)).0
+}
+
+/// A model with experts: tensors of three dimensions, one matrix above the other.
+pub fn experts() -> Vec<u8> {
+    Build::new(3, 11)
+        .key_text("general.architecture", "qwen3moe")
+        .key_u32("qwen3moe.block_count", 1)
+        .key_u32("qwen3moe.embedding_length", 32)
+        .key_u32("qwen3moe.attention.head_count", 2)
+        .key_u32("qwen3moe.feed_forward_length", 32)
+        .key_u32("qwen3moe.expert_feed_forward_length", 32)
+        .key_u32("qwen3moe.expert_count", 3)
+        .key_u32("qwen3moe.expert_used_count", 2)
+        .key_u32("qwen3moe.context_length", 8)
+        .key_u32("qwen3moe.vocab_size", 2)
+        .key("qwen3moe.attention.layer_norm_rms_epsilon", F32, &1e-6f32.to_le_bytes())
+        .tensor("token_embd.weight", &[32, 2], ggml::Q8_0, 0)
+        .tensor("blk.0.ffn_gate_inp.weight", &[32, 3], ggml::F16, 96)
+        .tensor("blk.0.ffn_up_exps.weight", &[32, 2, 3], ggml::Q4_0, 288)
+        .pad(32)
+        .zeros(288 + 128)
+        .0
+}
+
+/// A byte-level vocabulary with merges and marks of a gap, and how the gap is asked for.
+pub fn merges() -> Vec<u8> {
+    let itself = |byte: u8| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let mut others = '\u{100}'..;
+    let letter = |byte: u8| if itself(byte) { char::from(byte) } else { others.next().unwrap() };
+    let letters: Vec<String> = (0..=255).map(letter).map(String::from).collect();
+    let more = ["he", "ll", "hell", "Ġhe", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"];
+    let tokens = texts(letters.iter().map(String::as_str).chain(more));
+    Build::new(0, 10)
+        .key_text("tokenizer.ggml.model", "gpt2")
+        .key_text("tokenizer.ggml.pre", "gpt-2")
+        .array("tokenizer.ggml.tokens", STRING, 263, &tokens)
+        .array("tokenizer.ggml.merges", STRING, 4, &texts(["h e", "l l", "he ll", "Ġ he"]))
+        .key_u32("tokenizer.ggml.fim_pre_token_id", 260)
+        .key_u32("tokenizer.ggml.fim_suf_token_id", 261)
+        .key_text("ondine.fim.order", "spm")
+        .key_u32("ondine.fim.prefix_tokens", 8)
+        .key_u32("ondine.fim.suffix_tokens", 4)
+        .key_text("ondine.fim.stop", "\n")
+        .0
+}
+
+/// A vocabulary of characters whose merges know texts that are no tokens.
+pub fn raw_merges() -> Vec<u8> {
+    let bytes = (0..=255).map(|byte| format!("<0x{byte:02X}>"));
+    let more = ["▁", "a", "b", "ab", "▁ab", "\n\n"].map(String::from);
+    Build::new(0, 3)
+        .key_text("tokenizer.ggml.model", "gemma4")
+        .array("tokenizer.ggml.tokens", STRING, 262, &texts(bytes.chain(more)))
+        .array("tokenizer.ggml.merges", STRING, 4, &texts(["a b", "▁ ab", "  b", "a  "]))
+        .0
+}
+
+/// An array of these strings.
+fn array_of<T: AsRef<[u8]>>(words: &[T]) -> Build {
+    Build::default().array("k", STRING, words.len() as u64, &texts(words))
+}
+
 /// A header with one pair whose bytes are given.
 fn pair(pair: Build) -> Vec<u8> {
     Build::new(0, 1).raw(&pair.0).0
@@ -204,12 +269,15 @@ pub fn cases() -> Vec<Case> {
         ("FF-04", "key at the limit", Reader::Gguf, key(65_536)),
         ("FF-05", "no dimensions, one weight", Reader::Gguf, tensor(&[], ggml::F32, 0, 32)),
         ("FF-05", "four dimensions", Reader::Gguf, tensor(&[2, 1, 2, 1], ggml::F32, 0, 32)),
+        ("FF-05", "three dimensions of experts", Reader::Gguf, experts()),
         ("FF-06", "zero rows", Reader::Gguf, tensor(&[4, 0], ggml::F32, 0, 0)),
         ("FF-06", "zero width", Reader::Gguf, tensor(&[0, 4], ggml::Q8_0, 0, 0)),
         ("FF-09", "alignment 1", Reader::Gguf, Build::new(1, 1).key_u32("general.alignment", 1).tensor("w", &[3], ggml::F32, 0).zeros(12).0),
         ("FF-09", "alignment 4096", Reader::Gguf, Build::new(1, 1).key_u32("general.alignment", 4096).tensor("w", &[3], ggml::F32, 0).pad(4096).zeros(4096).0),
         ("FF-13", "terminal escapes in a value", Reader::Gguf, pair(Build::default().key_text("general.name", "\u{1b}[2J\u{202e}"))),
         ("FF-13", "zero byte in a value", Reader::Gguf, pair(Build::default().key_text("x", "a\0b"))),
+        ("FF-13", "a vocabulary with merges and marks of a gap", Reader::Gguf, merges()),
+        ("FF-13", "a vocabulary of characters with merges", Reader::Gguf, raw_merges()),
         ("FF-13", "name at the limit", Reader::Gguf, Build::new(1, 0).tensor(&long_name[..63], &[8], ggml::F32, 0).pad(32).zeros(32).0),
         ("FF-14", "keys at the limit", Reader::Gguf, keys(65_536)),
     ];
@@ -317,6 +385,9 @@ pub fn cases() -> Vec<Case> {
         ("FF-13", "key that is not UTF-8", Reader::Gguf, pair(Build::default().key([b'k', 0xff], U8, &[1])), "Utf8", "key 0 at byte 33"),
         ("FF-13", "key with a zero byte", Reader::Gguf, pair(Build::default().key("a\0b", U8, &[1])), "Name", "zero byte"),
         ("FF-13", "value that is not UTF-8", Reader::Gguf, pair(Build::default().text("k").u32(STRING).text([0xc0, 0x80])), "Utf8", "value of key \"k\""),
+        ("FF-13", "element that is not UTF-8", Reader::Gguf, pair(array_of(&[&b"ab"[..], b"c\xff"])), "Utf8", "element 1 of key \"k\" at byte 68"),
+        ("FF-13", "character cut in two by elements", Reader::Gguf, pair(array_of(&[&b"a\xe6"[..], b"\xb0\xb4"])), "Utf8", "element 0 of key \"k\" at byte 58"),
+        ("FF-13", "element that is not UTF-8 before one that is cut", Reader::Gguf, pair(Build(array_of(&[&b"\xff"[..], b"a"]).0[..43].to_vec())), "Utf8", "element 0 of key \"k\" at byte 57"),
         ("FF-13", "key with terminal escapes", Reader::Gguf, pair(Build::default().key("\u{1b}[2J\u{202e}", 99, &[1])), "ValueType", "\"\\u{1b}[2J\\u{202e}\""),
         ("FF-13", "empty tensor name", Reader::Gguf, Build::new(1, 0).tensor("", &[8], ggml::F32, 0).pad(32).zeros(32).0, "Name", "tensor name at byte 24 is empty"),
         ("FF-13", "tensor name with a zero byte", Reader::Gguf, Build::new(1, 0).tensor("a\0", &[8], ggml::F32, 0).pad(32).zeros(32).0, "Name", "zero byte"),
