@@ -11,38 +11,38 @@ use std::time::Duration;
 
 /// A file or answer, and how it is served.
 #[derive(Clone)]
-pub struct Page {
+pub(crate) struct Page {
     /// What it holds.
-    pub body: Arc<Vec<u8>>,
+    pub(crate) body: Arc<Vec<u8>>,
     /// Its version's name, without quotes.
-    pub etag: Option<String>,
+    pub(crate) etag: Option<String>,
     /// Whether parts are sent.
-    pub ranges: bool,
+    pub(crate) ranges: bool,
     /// A status instead of 200 and 206.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// More header lines.
-    pub headers: Vec<String>,
+    pub(crate) headers: Vec<String>,
     /// Added to the announced length.
-    pub announce: i64,
+    pub(crate) announce: i64,
     /// Added to the first byte in Content-Range.
-    pub shift: i64,
+    pub(crate) shift: i64,
     /// The answer has no length.
-    pub unmeasured: bool,
+    pub(crate) unmeasured: bool,
     /// Every answer ends after so many bytes.
-    pub cut_after: Option<u64>,
+    pub(crate) cut_after: Option<u64>,
     /// So many answers end early, each at another place.
-    pub cuts: Arc<AtomicUsize>,
+    pub(crate) cuts: Arc<AtomicUsize>,
     /// Bytes a second of one connection.
-    pub rate: Option<u64>,
+    pub(crate) rate: Option<u64>,
     /// Silence before the last byte.
-    pub hang: bool,
+    pub(crate) hang: bool,
     /// After so many answers the page becomes this one.
-    pub then: Option<(usize, Box<Page>)>,
+    pub(crate) then: Option<(usize, Box<Page>)>,
 }
 
 impl Page {
     /// A page that behaves.
-    pub fn new(body: impl Into<Vec<u8>>) -> Page {
+    pub(crate) fn new(body: impl Into<Vec<u8>>) -> Page {
         Page {
             body: Arc::new(body.into()),
             etag: Some("v1".into()),
@@ -61,7 +61,7 @@ impl Page {
     }
 
     /// A redirect.
-    pub fn redirect(to: &str) -> Page {
+    pub(crate) fn redirect(to: &str) -> Page {
         let headers = vec![format!("Location: {to}")];
         Page { status: Some(302), headers, ..Page::new("") }
     }
@@ -69,23 +69,23 @@ impl Page {
 
 /// What one request was.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub path: String,
-    pub headers: HashMap<String, String>,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: HashMap<String, String>,
 }
 
 /// The server. It ends with the test.
-pub struct Server {
+pub(crate) struct Server {
     port: u16,
     pages: Arc<Mutex<HashMap<String, Page>>>,
-    pub asked: Arc<Mutex<Vec<Asked>>>,
+    pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     /// Bytes of bodies that were sent.
-    pub sent: Arc<AtomicU64>,
+    pub(crate) sent: Arc<AtomicU64>,
     ended: Arc<AtomicBool>,
 }
 
 impl Server {
-    pub fn new() -> Server {
+    pub(crate) fn new() -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
         let server = Server {
             port: listener.local_addr().expect("an address").port(),
@@ -109,20 +109,20 @@ impl Server {
         server
     }
 
-    pub fn put(&self, path: &str, page: Page) {
+    pub(crate) fn put(&self, path: &str, page: Page) {
         self.pages.lock().unwrap().insert(path.to_string(), page);
     }
 
-    pub fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base())
     }
 
     /// Requests so far for a path.
-    pub fn count(&self, path: &str) -> usize {
+    pub(crate) fn count(&self, path: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).count()
     }
 }
@@ -162,7 +162,9 @@ fn serve(
             let page = pages.get(&path).cloned();
             if let Some(Page { then: Some((left, _)), .. }) = pages.get_mut(&path) {
                 if *left == 0 {
-                    let Some(Page { then: Some((_, next)), .. }) = pages.remove(&path) else { unreachable!() };
+                    let Some(Page { then: Some((_, next)), .. }) = pages.remove(&path) else {
+                        unreachable!()
+                    };
                     pages.insert(path.clone(), *next);
                 } else {
                     *left -= 1;
@@ -212,7 +214,9 @@ fn answer(
 
     let probe = body.len() <= 1;
     let mut end = page.cut_after.map_or(body.len(), |end| body.len().min(end as usize));
-    if !probe && page.cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+    if !probe
+        && page.cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+    {
         // Somewhere, and each time elsewhere.
         let left = page.cuts.load(Ordering::SeqCst);
         end = (left * 7919 + 104_729) % body.len();
