@@ -18,6 +18,8 @@ pub(crate) struct Page {
     pub(crate) etag: Option<String>,
     /// Whether parts are sent.
     pub(crate) ranges: bool,
+    /// Parts are sent only where one byte is asked for; else the whole.
+    pub(crate) only_a_byte: bool,
     /// A status instead of 200 and 206.
     pub(crate) status: Option<u16>,
     /// More header lines.
@@ -47,6 +49,7 @@ impl Page {
             body: Arc::new(body.into()),
             etag: Some("v1".into()),
             ranges: true,
+            only_a_byte: false,
             status: None,
             headers: Vec::new(),
             announce: 0,
@@ -190,7 +193,8 @@ fn answer(
     let range = range.and_then(|range| {
         let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
         let last = last.parse::<u64>().unwrap_or(whole - 1);
-        Some((first.parse::<u64>().ok()?, last.min(whole.saturating_sub(1))))
+        let (first, last) = (first.parse::<u64>().ok()?, last.min(whole.saturating_sub(1)));
+        (first == last || !page.only_a_byte).then_some((first, last))
     });
     let (status, body) = match range {
         Some((first, last)) => (206, &page.body[first as usize..=last as usize]),
