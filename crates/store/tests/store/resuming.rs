@@ -53,13 +53,15 @@ fn one_connection_loses_at_most_one_chunk_a_cut() {
 }
 
 /// Stops a pull when so many bytes are there.
-fn stopped_at(store: &Store, wanted: &Pull, bytes: u64) {
+fn stopped_at(server: &Server, store: &Store, wanted: &Pull, bytes: u64) {
     let mut stop = |step: ondine_store::Step| {
         if step.done >= bytes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let error = store.pull(wanted, &anything, &mut stop).unwrap_err();
     assert!(matches!(error, StoreError::Cancelled), "{error}");
     is_empty(store);
+    // What the server has sent into a connection that nobody reads is not for the next pull.
+    server.at_rest();
 }
 
 fn slow(content: &[u8]) -> Page {
@@ -72,7 +74,7 @@ fn an_interrupt_leaves_the_part_for_the_next_time() {
     let (folder, server) = (Folder::new(), Server::new());
     server.put("/m.gguf", slow(&content));
     let (store, wanted) = (store(&folder, &server), from(&server.url("/m.gguf")));
-    stopped_at(&store, &wanted, 5 * CHUNK as u64);
+    stopped_at(&server, &store, &wanted, 5 * CHUNK as u64);
     server.put("/m.gguf", Page::new(content.clone()));
     let before = server.sent.load(Ordering::SeqCst);
     holds(&store, &pull(&store, &wanted).unwrap(), &content);
@@ -87,7 +89,7 @@ fn versions_are_never_mixed() {
     let (folder, server) = (Folder::new(), Server::new());
     server.put("/m.gguf", slow(&old));
     let (store, wanted) = (store(&folder, &server), from(&server.url("/m.gguf")));
-    stopped_at(&store, &wanted, 5 * CHUNK as u64);
+    stopped_at(&server, &store, &wanted, 5 * CHUNK as u64);
     // Between two attempts.
     let next = Page { etag: Some("v2".into()), ..Page::new(new.clone()) };
     server.put("/m.gguf", next.clone());
@@ -134,7 +136,7 @@ fn a_chunk_that_went_bad_is_fetched_again_alone() {
     let (folder, server) = (Folder::new(), Server::new());
     server.put("/m.gguf", Page { rate: Some(8 << 20), ..Page::new(content.clone()) });
     let (store, wanted) = (store(&folder, &server), from(&server.url("/m.gguf")));
-    stopped_at(&store, &wanted, 9 * CHUNK as u64);
+    stopped_at(&server, &store, &wanted, 9 * CHUNK as u64);
     let parts = store.root().join("parts");
     let find = |end: &str| {
         let name = listed(&store, "parts").into_iter().find(|name| name.ends_with(end)).unwrap();
@@ -169,7 +171,7 @@ fn a_part_that_is_whole_needs_no_server() {
     server.put("/m.gguf", Page::new(content.clone()));
     let (store, wanted) = (store(&folder, &server), from(&server.url("/m.gguf")));
     // Stopped after the last byte: the last word about progress.
-    stopped_at(&store, &wanted, content.len() as u64);
+    stopped_at(&server, &store, &wanted, content.len() as u64);
     server.put("/m.gguf", Page { status: Some(500), ..Page::new("") });
     let asked = server.count("/m.gguf");
     match pull(&store, &wanted) {

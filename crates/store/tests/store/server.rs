@@ -124,6 +124,15 @@ impl Server {
         format!("{}{path}", self.base())
     }
 
+    /// Waits until nothing is being sent.
+    pub(crate) fn at_rest(&self) {
+        let mut before = u64::MAX;
+        while self.sent.load(Ordering::SeqCst) != before {
+            before = self.sent.load(Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Requests so far for a path.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).count()
