@@ -8,6 +8,7 @@ use ondine_droplet::DropletError;
 use ondine_engine::EngineError;
 use ondine_format::FormatError;
 use ondine_model::ModelError;
+use ondine_store::StoreError;
 use ondine_text::template::TemplateError;
 
 use crate::output::Shown;
@@ -127,6 +128,7 @@ from_errors!(
     FormatError => format_advice,
     ModelError => model_advice,
     EngineError => engine_advice,
+    StoreError => store_advice,
     DropletError => |error| match error {
         DropletError::Empty => "say what the device should do",
         DropletError::Long { .. } | DropletError::Context { .. } => {
@@ -177,6 +179,38 @@ fn engine_advice(error: &EngineError) -> &'static str {
             "the grammar is held to or refused, never dropped; the message says what is wrong"
         }
         _ => "`ondine help` lists what can be asked",
+    }
+}
+
+fn store_advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Name { .. } => "--name NAME gives it another name",
+        StoreError::Unknown { .. } => "`ondine ls` shows what there is",
+        StoreError::Taken { .. } => "--name NAME gives another name, `ondine rm` frees this one",
+        StoreError::Status { status: 401 | 403, .. } => {
+            "the model may need an account: HF_TOKEN holds the token of one at Hugging Face"
+        }
+        StoreError::Status { status: 404, .. } => {
+            "see whether the source is spelled as its site has it"
+        }
+        StoreError::Status { .. } | StoreError::Transport { .. } | StoreError::Truncated { .. } => {
+            "the same command goes on where this one stopped"
+        }
+        StoreError::Several { .. } | StoreError::Missing { .. } => {
+            "name the file: hf:owner/repository/file.gguf"
+        }
+        StoreError::Mismatch { .. } => {
+            "nothing of it is kept; compare the digest with its author's, or try another source"
+        }
+        StoreError::Refused { .. } => "`ondine pull` takes whole GGUF files",
+        StoreError::Space { .. } => "`ondine rm` frees space; ONDINE_HOME may name another disk",
+        StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            "make room; the same command then goes on where this one stopped"
+        }
+        StoreError::Damaged { .. } => {
+            "`ondine rm` removes the name, `ondine pull` fetches it again"
+        }
+        _ => "`ondine pull --help` says what can be fetched, and from where",
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, Failure> {
     // Asked before opening: opening a pipe would wait for its other end.
     let meta = fs::metadata(path).map_err(|error| {
         let failure = Failure::from_error(&error).at(place.to_string());
-        failure.hint("give the path of a GGUF file or of a Hugging Face folder, or `droplet`")
+        failure.hint("give the path of a GGUF file or of a Hugging Face folder, `droplet`, or a name of `ondine ls`")
     })?;
     if !meta.is_file() {
         let kind = if meta.is_dir() { "a folder" } else { "neither a file nor a folder" };

@@ -16,6 +16,7 @@ mod output;
 mod progress;
 mod sampling;
 mod speaker;
+mod store;
 
 use std::process::ExitCode;
 

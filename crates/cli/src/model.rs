@@ -1,4 +1,6 @@
-//! From what a user names to a model: a GGUF file, a Hugging Face folder, or droplet.
+//! From what a user names to a model: droplet, a GGUF file, a Hugging Face folder, or a name of
+//! the store. Where several have the name, the first of these is meant: what lies in the user's
+//! folder is nearer than what lies in the store.
 //!
 //! It opens files and hands their bytes down; it knows no format.
 
@@ -11,12 +13,13 @@ use ondine_format::hf::pooling::{self, Modules};
 use ondine_format::hf::vocab::{self, Files};
 use ondine_format::{ModelFile, gguf, hf};
 use ondine_model::{Model, ModelError};
+use ondine_store::Held;
 use ondine_tensor::{Bytes, Cpu};
 use ondine_text::Tokenizer;
 
 use crate::failure::Failure;
 use crate::flags::Arguments;
-use crate::{input, memory, output, progress};
+use crate::{input, memory, output, progress, store};
 
 /// The name of the embedded model.
 pub(crate) const DROPLET: &str = "droplet";
@@ -29,23 +32,38 @@ pub(crate) struct Opened {
     pub(crate) bytes: u64,
     /// Its content.
     pub(crate) file: ModelFile,
+    /// What keeps its content in the store, where it is from there.
+    _held: Option<Held>,
 }
 
 /// Opens what the user named.
 pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
     progress::during("opening the model", || {
         let name = path.display().to_string();
+        let mut held = None;
         let (bytes, file) = if is_droplet(path) {
             (ondine_droplet::bytes().len(), ondine_droplet::file()?)
         } else if path.is_dir() {
             let Folder { bytes, file, .. } = folder(path)?;
             (bytes, file)
         } else {
-            let bytes = input::map(path)?;
+            let bytes = match stored(path)? {
+                Some(model) => {
+                    let bytes = Bytes::map(held.insert(model).file());
+                    bytes.map_err(|error| Failure::from_error(&error).at(&name))?
+                }
+                None => input::map(path)?,
+            };
             (bytes.len(), gguf::read(bytes).map_err(|error| Failure::from(error).at(&name))?)
         };
-        Ok(Opened { name, bytes: bytes as u64, file })
+        Ok(Opened { name, bytes: bytes as u64, file, _held: held })
     })
+}
+
+/// The model of the store that is meant, where no file has the name.
+fn stored(path: &Path) -> Result<Option<Held>, Failure> {
+    // Also a link that leads nowhere is what the user sees under this name.
+    if fs::symlink_metadata(path).is_ok() { Ok(None) } else { store::find(path) }
 }
 
 /// Whether the embedded model is meant. A file of that name is reached as `./droplet`.

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ondine_store::Step;
 
 /// Patience before a line appears.
 const QUIET: Duration = Duration::from_secs(1);
@@ -58,6 +59,37 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.ended = None;
         self.bar.finish_and_clear();
+    }
+}
+
+/// Bytes on their way, from a server or a file, or somebody else's that are waited for.
+pub(crate) struct Transfer {
+    progress: Progress,
+}
+
+impl Transfer {
+    /// Nothing is known yet.
+    pub(crate) fn new() -> Transfer {
+        Transfer { progress: Progress::new("looking for the model", 0) }
+    }
+
+    /// How far it is.
+    pub(crate) fn show(&self, step: Step) {
+        let bar = &self.progress.bar;
+        if step.total == 0 {
+            return;
+        }
+        if bar.length() != Some(step.total) {
+            let template =
+                "{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+            // The template is ours and well formed; a plain bar would do as well.
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_length(step.total);
+        }
+        bar.set_message(if step.waiting { "another pull" } else { "pulling" });
+        bar.set_position(step.done);
     }
 }
 

@@ -26,7 +26,7 @@ const POWERS: &[Power] = &[
     Power { modules: &["fs"], words: &["memmap2", "OpenOptions"], ..power("files") },
     Power {
         modules: &["net"],
-        words: &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener"],
+        words: &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "ureq"],
         ..power("network")
     },
     Power { words: &["Instant", "SystemTime"], ..power("clock") },

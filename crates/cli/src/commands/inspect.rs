@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ondine_engine::KvType;
-use ondine_format::{Array, Metadata, Value};
+use ondine_format::{Array, Metadata, ModelFile, Value};
 use ondine_model::{MemoryPlan, ModelError};
 use serde_json::{Map, json};
 
@@ -45,15 +45,17 @@ impl Memory {
 
 /// Weights and bytes of one tensor type.
 #[derive(Default)]
-struct Share {
+pub(crate) struct Share {
     tensors: u64,
     parameters: u64,
-    bytes: u64,
+    /// Bytes of all tensors of the type.
+    pub(crate) bytes: u64,
 }
 
-fn shares(opened: &Opened) -> BTreeMap<&'static str, Share> {
+/// The types of a model's weights.
+pub(crate) fn shares(file: &ModelFile) -> BTreeMap<&'static str, Share> {
     let mut shares: BTreeMap<&'static str, Share> = BTreeMap::new();
-    for tensor in &opened.file.tensors {
+    for tensor in &file.tensors {
         let share = shares.entry(tensor.dtype.name()).or_default();
         share.tensors += 1;
         share.parameters += tensor.elements() as u64;
@@ -78,7 +80,7 @@ fn as_json(opened: &Opened, memory: &Memory) -> Result<(), Failure> {
             })
         })
         .collect();
-    let shares = shares(opened);
+    let shares = shares(file);
     let bytes_by_type: Map<String, serde_json::Value> =
         shares.iter().map(|(name, share)| (name.to_string(), share.bytes.into())).collect();
     let memory = match &memory.plan {
@@ -106,7 +108,7 @@ fn as_table(opened: &Opened, memory: &Memory) -> Result<(), Failure> {
     let file = &opened.file;
     answer.row(format_args!("file        {}", Shown(&opened.name)))?;
     answer.row(format_args!("size        {}", output::bytes(opened.bytes)))?;
-    let shares = shares(opened);
+    let shares = shares(file);
     let parameters = shares.values().map(|share| share.parameters).sum();
     answer.row(format_args!("parameters  {}", output::count(parameters)))?;
 

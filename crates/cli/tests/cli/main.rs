@@ -6,6 +6,9 @@ mod droplet;
 mod embed;
 mod hostile;
 mod measures;
+#[path = "../../../store/tests/store/server.rs"]
+mod server;
+mod store;
 mod support;
 mod terminal;
 mod text;

@@ -50,7 +50,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 /// Runs the binary with nothing on standard input.
 pub(crate) fn ondine(arguments: &[&str]) -> Ran {
-    ran(command(arguments).output().expect("the binary starts"))
+    finish(command(arguments).output().expect("the binary starts"))
 }
 
 /// Runs the binary with `input` on standard input.
@@ -58,10 +58,11 @@ pub(crate) fn ondine_with(input: &str, arguments: &[&str]) -> Ran {
     let mut child = command(arguments).stdin(Stdio::piped()).spawn().expect("the binary starts");
     // It may end without reading all of it.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    ran(child.wait_with_output().expect("the binary ends"))
+    finish(child.wait_with_output().expect("the binary ends"))
 }
 
-fn ran(output: std::process::Output) -> Ran {
+/// What a process that has ended left behind.
+pub(crate) fn finish(output: std::process::Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).expect("output is text"),

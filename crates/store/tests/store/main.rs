@@ -1,0 +1,9 @@
+//! The store against servers of loopback, well-behaved and not. Nothing outside is asked.
+
+mod hostile;
+mod keeping;
+mod resuming;
+mod server;
+mod sharing;
+mod sources;
+mod support;
