@@ -26,7 +26,17 @@ const POWERS: &[Power] = &[
     Power { modules: &["fs"], words: &["memmap2", "OpenOptions"], ..power("files") },
     Power {
         modules: &["net"],
-        words: &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "ureq"],
+        words: &[
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "UnixStream",
+            "UnixListener",
+            "tokio",
+            "hyper",
+            "axum",
+            "ureq",
+        ],
         ..power("network")
     },
     Power { words: &["Instant", "SystemTime"], ..power("clock") },
@@ -99,6 +109,8 @@ mod tests {
         let rows: &[(&str, &[&str], usize)] = &[
             ("use std::fs;", &[], 1),
             ("use std::fs;", &["files"], 0),
+            ("tokio::spawn(f)", &["threads"], 1),
+            ("tokio::spawn(f)", &["network"], 0),
             ("use std::{\n    io,\n    fs,\n};\nlet env = 1;", &[], 1),
             ("let x = std::fs::read(p);", &[], 1),
             ("let fs = 1; // std::fs", &[], 0),

@@ -1,0 +1,527 @@
+//! `POST /v1/chat/completions`: OpenAI's shapes of a conversation, and of what comes of one. What
+//! would change an answer and cannot be done is refused; fields that are not known are passed over.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use ondine_chat::{
+    Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall, ToolChoice,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Choosing, Cost, copies, error, finish, logprobs};
+use crate::Limits;
+use crate::common::{self, at_most, id, now_s, within};
+use crate::house::{Call, good};
+use crate::stream::{self, Encode, SSE_ALIVE, SSE_MEDIA, sse};
+use crate::trouble::Trouble;
+use crate::wire::{OneOr, shape};
+
+/// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
+#[derive(Debug, Deserialize)]
+struct Body {
+    model: String,
+    messages: Vec<Turn>,
+    #[serde(default)]
+    tools: Option<Vec<ToolIn>>,
+    #[serde(default)]
+    tool_choice: Option<Value>,
+    #[serde(default)]
+    parallel_tool_calls: Option<bool>,
+    #[serde(default)]
+    response_format: Option<ResponseFormat>,
+    #[serde(default)]
+    max_tokens: Option<usize>,
+    #[serde(default)]
+    max_completion_tokens: Option<usize>,
+    #[serde(default)]
+    n: Option<usize>,
+    #[serde(default)]
+    stop: Option<OneOr<String>>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    logprobs: Option<bool>,
+    #[serde(default)]
+    top_logprobs: Option<usize>,
+    #[serde(default)]
+    temperature: Option<f32>,
+    #[serde(default)]
+    top_p: Option<f32>,
+    #[serde(default)]
+    top_k: Option<usize>,
+    #[serde(default)]
+    min_p: Option<f32>,
+    #[serde(default)]
+    presence_penalty: Option<f32>,
+    #[serde(default)]
+    frequency_penalty: Option<f32>,
+    #[serde(default)]
+    repetition_penalty: Option<f32>,
+    #[serde(default)]
+    logit_bias: Option<BTreeMap<String, f32>>,
+    #[serde(default)]
+    seed: Option<i64>,
+    /// `text` is the only one there is.
+    #[serde(default)]
+    modalities: Option<Vec<String>>,
+    /// The forerunners of `tools`, refused by name.
+    #[serde(default)]
+    functions: Option<Value>,
+    #[serde(default)]
+    function_call: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamOptions {
+    #[serde(default)]
+    pub(super) include_usage: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Turn {
+    role: String,
+    #[serde(default)]
+    content: Option<OneOr<Part>>,
+    #[serde(default)]
+    tool_calls: Option<Vec<CallIn>>,
+    #[serde(default)]
+    tool_call_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CallIn {
+    id: String,
+    function: FunctionIn,
+}
+
+#[derive(Debug, Deserialize)]
+struct FunctionIn {
+    name: String,
+    #[serde(default)]
+    arguments: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolIn {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    function: Option<FunctionShape>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FunctionShape {
+    name: String,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    parameters: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    json_schema: Option<JsonSchema>,
+}
+
+#[derive(Debug, Deserialize)]
+struct JsonSchema {
+    #[serde(default)]
+    schema: Option<Value>,
+}
+
+/// What a body asks for besides the request itself.
+#[derive(Debug)]
+struct Wanted {
+    request: Request,
+    n: usize,
+    stream: bool,
+    include_usage: bool,
+    logprobs: bool,
+    one_call: bool,
+}
+
+impl Body {
+    fn wanted(self, limits: &Limits) -> Result<Wanted, Trouble> {
+        for (name, old) in [("functions", &self.functions), ("function_call", &self.function_call)]
+        {
+            if old.is_some() {
+                return Err(Trouble::at(name, "is not supported; use tools and tool_choice"));
+            }
+        }
+        if self.modalities.iter().flatten().any(|modality| modality != "text") {
+            return Err(Trouble::at("modalities", "only text can be answered"));
+        }
+        at_most("messages", self.messages.len(), limits.messages, "messages")?;
+        if self.messages.is_empty() {
+            return Err(Trouble::at("messages", "expected at least one message"));
+        }
+        let turns = self.messages.into_iter().enumerate();
+        let messages: Result<Vec<Message>, Trouble> = turns
+            .map(|(index, turn)| turn.message(limits, &format!("messages[{index}]")))
+            .collect();
+        let mut request = Request::new(self.model, messages?);
+
+        let tools = self.tools.unwrap_or_default();
+        at_most("tools", tools.len(), limits.tools, "tools")?;
+        let tools: Result<Vec<Tool>, Trouble> = tools
+            .into_iter()
+            .enumerate()
+            .map(|(index, tool)| tool.tool(limits, &format!("tools[{index}]")))
+            .collect();
+        request.tools = tools?;
+        request.tool_choice = tool_choice(self.tool_choice)?;
+        common::check_tools(limits, &request.tools, &request.tool_choice, "tool_choice")?;
+        request.format = match self.response_format {
+            None => Format::Text,
+            Some(format) => format.format(limits)?,
+        };
+        request.sampling = Choosing {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            repetition_penalty: self.repetition_penalty,
+            logit_bias: self.logit_bias,
+            seed: self.seed,
+        }
+        .sampling(limits)?;
+        // The newer name wins where both are there; both have to be right.
+        let older = within("max_tokens", self.max_tokens, 1..=limits.tokens)?;
+        let newer = within("max_completion_tokens", self.max_completion_tokens, 1..=limits.tokens)?;
+        request.max_tokens = newer.or(older);
+        request.stop = common::stops(limits, "stop", self.stop)?;
+        let top = within("top_logprobs", self.top_logprobs, 0..=limits.top_logprobs)?;
+        let wants_logprobs = self.logprobs.unwrap_or(false);
+        if top.is_some() && !wants_logprobs {
+            return Err(Trouble::at("top_logprobs", "needs logprobs to be true"));
+        }
+        request.logprobs = wants_logprobs.then(|| top.unwrap_or(0));
+        let stream = self.stream.unwrap_or(false);
+        if self.stream_options.is_some() && !stream {
+            return Err(Trouble::at("stream_options", "needs stream to be true"));
+        }
+        Ok(Wanted {
+            request,
+            n: within("n", self.n, 1..=limits.choices)?.unwrap_or(1),
+            stream,
+            include_usage: self.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
+            logprobs: wants_logprobs,
+            one_call: self.parallel_tool_calls == Some(false),
+        })
+    }
+}
+
+impl Turn {
+    fn message(self, limits: &Limits, path: &str) -> Result<Message, Trouble> {
+        let role = match self.role.as_str() {
+            "system" | "developer" => Role::System,
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "tool" => Role::Tool,
+            _ => {
+                let message = "expected one of system, developer, user, assistant, tool";
+                return Err(Trouble::at(format!("{path}.role"), message));
+            }
+        };
+        let text = match self.content {
+            None if role == Role::Assistant => String::new(),
+            None => return Err(Trouble::at(format!("{path}.content"), "is missing")),
+            Some(OneOr::One(text)) => text,
+            Some(OneOr::Many(parts)) => {
+                let parts = parts.into_iter().enumerate();
+                let texts: Result<Vec<String>, Trouble> = parts
+                    .map(|(index, part)| part.text(&format!("{path}.content[{index}]")))
+                    .collect();
+                common::joined(texts?)
+            }
+        };
+        let calls = self.tool_calls.unwrap_or_default();
+        if !calls.is_empty() && role != Role::Assistant {
+            return Err(Trouble::at(
+                format!("{path}.tool_calls"),
+                "only the assistant calls tools",
+            ));
+        }
+        at_most(&format!("{path}.tool_calls"), calls.len(), limits.tools, "calls")?;
+        let calls: Result<Vec<ToolCall>, Trouble> = calls
+            .into_iter()
+            .enumerate()
+            .map(|(index, call)| {
+                let place = format!("{path}.tool_calls[{index}].function.arguments");
+                let arguments = common::arguments(limits, &place, &call.function.arguments)?;
+                Ok(ToolCall { id: call.id, name: call.function.name, arguments })
+            })
+            .collect();
+        let call_id = match (role, self.tool_call_id) {
+            (Role::Tool, None) => {
+                return Err(Trouble::at(format!("{path}.tool_call_id"), "is missing"));
+            }
+            (Role::Tool, id) => id,
+            _ => None,
+        };
+        Ok(Message { role, text, calls: calls?, call_id })
+    }
+}
+
+impl Part {
+    fn text(self, path: &str) -> Result<String, Trouble> {
+        match (self.kind.as_str(), self.text, self.refusal) {
+            ("text", Some(text), _) => Ok(text),
+            ("refusal", _, Some(text)) => Ok(text),
+            ("text", ..) => Err(Trouble::at(format!("{path}.text"), "is missing")),
+            ("refusal", ..) => Err(Trouble::at(format!("{path}.refusal"), "is missing")),
+            ("image_url", ..) => Err(Trouble::at(path, "images are not read here; send text")),
+            ("input_audio", ..) => Err(Trouble::at(path, "sound is not read here; send text")),
+            ("file", ..) => Err(Trouble::at(path, "files are not read here; send text")),
+            _ => Err(Trouble::at(format!("{path}.type"), "expected text")),
+        }
+    }
+}
+
+impl ToolIn {
+    fn tool(self, limits: &Limits, path: &str) -> Result<Tool, Trouble> {
+        if self.kind != "function" {
+            return Err(Trouble::at(format!("{path}.type"), "expected function"));
+        }
+        let path = format!("{path}.function");
+        let Some(function) = self.function else {
+            return Err(Trouble::at(path, "is missing"));
+        };
+        let FunctionShape { name, description, parameters } = function;
+        common::tool(limits, &path, (name, description, parameters), "parameters")
+    }
+}
+
+impl ResponseFormat {
+    fn format(self, limits: &Limits) -> Result<Format, Trouble> {
+        match (self.kind.as_str(), self.json_schema) {
+            ("text", _) => Ok(Format::Text),
+            ("json_object", _) => Ok(Format::Json),
+            ("json_schema", Some(JsonSchema { schema: Some(schema) })) => {
+                let path = "response_format.json_schema.schema";
+                Ok(Format::Schema(common::schema(limits, path, schema)?))
+            }
+            ("json_schema", _) => {
+                Err(Trouble::at("response_format.json_schema.schema", "is missing"))
+            }
+            _ => Err(Trouble::at(
+                "response_format.type",
+                "expected one of text, json_object, json_schema",
+            )),
+        }
+    }
+}
+
+/// `"auto"`, `"none"`, `"required"`, or the one function that has to be called.
+fn tool_choice(choice: Option<Value>) -> Result<ToolChoice, Trouble> {
+    #[derive(Deserialize)]
+    struct Named {
+        function: Name,
+    }
+    #[derive(Deserialize)]
+    struct Name {
+        name: String,
+    }
+    let wrong = || {
+        let message = "expected auto, none, required, or an object that names a function";
+        Trouble::at("tool_choice", message)
+    };
+    match choice {
+        None | Some(Value::Null) => Ok(ToolChoice::Auto),
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" => Ok(ToolChoice::Required),
+            _ => Err(wrong()),
+        },
+        Some(object) => {
+            let named: Named = shape(&object).map_err(|_| wrong())?;
+            Ok(ToolChoice::Named(named.function.name))
+        }
+    }
+}
+
+/// Answers a conversation.
+pub(super) async fn chat(call: Call) -> Result<Response, Trouble> {
+    let limits = call.house.limits.clone();
+    let wanted = call.read::<Body>()?.wanted(&limits)?;
+    let head = Head {
+        id: id("chatcmpl-"),
+        created: now_s(),
+        model: wanted.request.model.clone(),
+        logprobs: wanted.logprobs,
+        one_call: wanted.one_call,
+    };
+    let (feed, place) = call.ask(copies(wanted.request, wanted.n)).await?;
+    if wanted.stream {
+        let include_usage = wanted.include_usage;
+        let chunks = Chunks { head, include_usage, cost: Cost::default(), calls: BTreeMap::new() };
+        return Ok(stream::response(feed, chunks, limits.keep_alive, place));
+    }
+    let answers = feed.answers().await?;
+    Ok(good(&head.whole(&answers)))
+}
+
+/// What all parts of a response have in common.
+#[derive(Debug)]
+struct Head {
+    id: String,
+    created: u64,
+    model: String,
+    logprobs: bool,
+    one_call: bool,
+}
+
+/// A call as it stands in messages.
+fn call_json(call: &ToolCall) -> Value {
+    json!({
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments.to_string()},
+    })
+}
+
+impl Head {
+    /// The response in one piece.
+    fn whole(&self, answers: &[Answer]) -> Value {
+        let mut cost = Cost::default();
+        let mut choices = Vec::new();
+        for (index, answer) in answers.iter().enumerate() {
+            cost.add(&answer.usage, index > 0);
+            let most = if self.one_call { 1 } else { usize::MAX };
+            let calls: Vec<Value> = answer.calls.iter().take(most).map(call_json).collect();
+            // OpenAI's content is null where a turn is calls alone.
+            let silent = answer.text.is_empty() && !calls.is_empty();
+            let content = if silent { Value::Null } else { answer.text.as_str().into() };
+            let mut message = json!({"role": "assistant", "content": content, "refusal": null});
+            if !calls.is_empty() {
+                message["tool_calls"] = calls.into();
+            }
+            choices.push(json!({
+                "index": index,
+                "message": message,
+                "logprobs": self.logprobs.then(|| logprobs(&answer.logprobs)),
+                "finish_reason": finish(answer.reason),
+            }));
+        }
+        json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+            "usage": cost.json(),
+            "system_fingerprint": null,
+        })
+    }
+
+    fn chunk(&self, choices: Value) -> Value {
+        json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": null,
+            "choices": choices,
+        })
+    }
+}
+
+/// The response in pieces.
+struct Chunks {
+    head: Head,
+    include_usage: bool,
+    cost: Cost,
+    /// How many calls each answer has made.
+    calls: BTreeMap<usize, usize>,
+}
+
+impl Chunks {
+    fn say(&self, out: &mut String, index: usize, delta: Value, more: (Value, Option<&str>)) {
+        let (logprobs, finish_reason) = more;
+        let mut chunk = self.head.chunk(json!([{
+            "index": index,
+            "delta": delta,
+            "logprobs": logprobs,
+            "finish_reason": finish_reason,
+        }]));
+        if self.include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        sse(out, None, &chunk);
+    }
+
+    fn tokens(&self, tokens: &[TokenLogprob]) -> Value {
+        if self.head.logprobs { logprobs(tokens) } else { Value::Null }
+    }
+}
+
+impl Encode for Chunks {
+    fn begin(&mut self, _: &mut String) {}
+
+    fn event(&mut self, index: usize, event: Event, out: &mut String) {
+        match event {
+            Event::Started { .. } => {
+                let delta = json!({"role": "assistant", "content": "", "refusal": null});
+                self.say(out, index, delta, (Value::Null, None));
+            }
+            // Half a character: the whole one is on its way.
+            Event::Text { text, logprobs } if text.is_empty() && logprobs.is_empty() => {}
+            Event::Text { text, logprobs } => {
+                let tokens = self.tokens(&logprobs);
+                self.say(out, index, json!({"content": text}), (tokens, None));
+            }
+            Event::Call(call) => {
+                let made = self.calls.entry(index).or_default();
+                let place = *made;
+                *made += 1;
+                if place == 0 || !self.head.one_call {
+                    let mut said = call_json(&call);
+                    said["index"] = place.into();
+                    self.say(out, index, json!({"tool_calls": [said]}), (Value::Null, None));
+                }
+            }
+            Event::Finished { reason, usage } => {
+                self.cost.add(&usage, self.cost.prompt > 0);
+                self.say(out, index, json!({}), (Value::Null, Some(finish(reason))));
+            }
+            Event::Failed(why) => sse(out, None, &error(&why.into())),
+        }
+    }
+
+    fn end(&mut self, out: &mut String) {
+        if self.include_usage {
+            let mut chunk = self.head.chunk(json!([]));
+            chunk["usage"] = self.cost.json();
+            sse(out, None, &chunk);
+        }
+        *out += "data: [DONE]\n\n";
+    }
+
+    fn alive(&self) -> &'static str {
+        SSE_ALIVE
+    }
+
+    fn media(&self) -> &'static str {
+        SSE_MEDIA
+    }
+}
