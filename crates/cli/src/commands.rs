@@ -1,5 +1,6 @@
 //! One file a command. A command reads its arguments, asks the floors below and prints.
 
+pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod complete;
 pub(crate) mod completions;
@@ -12,5 +13,6 @@ pub(crate) mod perplexity;
 pub(crate) mod pull;
 pub(crate) mod rm;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod template;
 pub(crate) mod tokenize;

@@ -468,6 +468,56 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         run: commands::perplexity::run,
     },
     CommandSpec {
+        name: "serve",
+        about: "Serve models to all apps of this machine, over HTTP",
+        more: "The APIs are those of OpenAI (/v1/chat/completions and its like), Anthropic \
+               (/v1/messages) and Ollama\n(/api/chat). Each app has a token: see `ondine app`. When \
+               it is ready it prints one line of JSON,\n{\"ready\":true,\"listen\":\"…\"}; logs go to \
+               standard error, without what was said. SIGTERM and\nCtrl-C end it when running answers \
+               are done.",
+        flags: &[
+            &Flag {
+                default: Some("127.0.0.1:11435"),
+                ..flag("listen", Value::Text("ADDRESS"), "Where to listen, on this machine")
+            },
+            &Flag {
+                short: Some('m'),
+                ..flag(
+                    "model",
+                    Value::Texts("MODEL"),
+                    "What to serve; may be repeated, the first is the default [default: droplet]",
+                )
+            },
+            &flag(
+                "memory",
+                Value::Count { min: 1, max: u64::MAX },
+                "Bytes of weights, keys and values together [default: three quarters of what is free]",
+            ),
+            &THREADS,
+            &ISA,
+        ],
+        run: commands::serve::run,
+    },
+    CommandSpec {
+        name: "app",
+        about: "Say which apps may ask the service",
+        more: "`app add NAME` prints the app's token, alone and this once. `app ls` lists names and \
+               priorities,\n`app rm NAME` takes a token away. A service that runs knows at once.",
+        flags: &[
+            &Flag { required: true, ..flag("action", Value::Word("add|ls|rm"), "What to do") },
+            &flag("name", Value::Word("NAME"), "The app"),
+            &Flag {
+                default: Some("interactive"),
+                ..flag(
+                    "priority",
+                    Value::Choice("PRIORITY", &["interactive", "background"]),
+                    "Whether somebody waits for its answers",
+                )
+            },
+        ],
+        run: commands::app::run,
+    },
+    CommandSpec {
         name: "bench",
         about: "Measure prompt and decode speed, with the machine's limits beside them",
         more: "Each sample is followed by a probe of the memory's read bandwidth and of the int8 \

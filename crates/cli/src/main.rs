@@ -4,6 +4,7 @@
 //! Answers go to standard output and everything else to standard error. It leaves with 0, with 1
 //! for a failure, with 2 for wrong usage and with 130 for an interrupt.
 
+mod apps;
 mod chat;
 mod commands;
 mod failure;

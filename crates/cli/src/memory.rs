@@ -48,7 +48,7 @@ fn placed(asked: Option<&str>, weights: u64, available: Option<u64>) -> Memory {
 }
 
 /// Bytes that can still be had: of the machine, and of the control group where it has a limit.
-fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let machine = meminfo(&fs::read_to_string("/proc/meminfo").ok()?)?;
     let number = |name: &str| -> Option<u64> {
         fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()

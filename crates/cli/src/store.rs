@@ -34,11 +34,16 @@ pub(crate) const QUANTISATION: &str = "quantisation";
 
 /// The store's folder, whether it is there or not.
 fn folder() -> Result<PathBuf, Failure> {
+    Ok(home()?.join(MODELS))
+}
+
+/// The folder of everything that this program keeps, whether it is there or not.
+pub(crate) fn home() -> Result<PathBuf, Failure> {
     // An empty variable is one that is not set, as everywhere.
     let variable =
         |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(home) = variable(HOME) {
-        return Ok(home.join(MODELS));
+        return Ok(home);
     }
     let home = if cfg!(windows) {
         variable("LOCALAPPDATA").map(|folder| folder.join("ondine"))
@@ -50,11 +55,10 @@ fn folder() -> Result<PathBuf, Failure> {
         let data = data.or_else(|| variable("HOME").map(|home| home.join(".local/share")));
         data.map(|data| data.join("ondine"))
     };
-    let home = home.ok_or_else(|| {
+    home.ok_or_else(|| {
         Failure::new("there is no place for models: no home folder is set")
             .hint(format!("{HOME} names a folder"))
-    })?;
-    Ok(home.join(MODELS))
+    })
 }
 
 /// The store, made where there is none. `server` is asked instead of the usual one.

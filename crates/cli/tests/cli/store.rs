@@ -268,7 +268,7 @@ fn killed(times: u32) {
     let content = long_model(&home.folder, 24 << 20);
     server.put("/m.gguf", Page { rate: Some(8 << 20), ..Page::new(content.clone()) });
     let url = server.url("/m.gguf");
-    let (mut whole, mut partly, mut chance) = (0, 0, 12_345u32);
+    let (mut whole, mut partly, mut chance) = (0u32, 0u32, 12_345u32);
     for _ in 0..times {
         let mut child = home.start(&["pull", &url, "--name", "m"]);
         // Numerical Recipes' generator: any will do.
@@ -305,7 +305,7 @@ fn killed(times: u32) {
     );
     assert!(partly > 0, "no kill hit a download");
     // Each kill costs at most a chunk a connection, and what lay in the connections' buffers.
-    let each = 4 * (1 + 4) << 20;
+    let each = (4 * (1 + 4)) << 20;
     let bound = u64::from(whole + 1) * content.len() as u64 + u64::from(times) * each;
     assert!(before + last <= bound, "{} bytes were sent; the bound is {bound}", before + last);
 }

@@ -1,0 +1,160 @@
+//! `ondine serve`: one model for all apps of a device, over HTTP.
+//!
+//! It loads what is named, opens a door on this machine, says so in one line, and ends politely. Who is
+//! answered and when is the runtime's affair, how they ask is the server's.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ondine_chat::{ChatError, Model};
+use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
+use ondine_model::ModelError;
+use ondine_runtime::{Limits, Runtime};
+use ondine_server::{Door, Log, Reach, ServeError, Server, Stop};
+use serde_json::json;
+
+use crate::apps::{self, Listed};
+use crate::commands::inspect;
+use crate::failure::Failure;
+use crate::flags::Arguments;
+use crate::interrupt::Watch;
+use crate::model::{self, Opened};
+use crate::output::{self, Answer};
+use crate::{memory, progress};
+
+/// How often an interrupt is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The app that there is from the first start on.
+const FIRST_APP: &str = "default";
+
+/// Serves until it is interrupted.
+pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
+    let listen = arguments.text("listen").unwrap_or_default();
+    let address: SocketAddr = listen.parse().map_err(|_| {
+        Failure::usage(format!("--listen {listen:?} is no address, such as 127.0.0.1:11435"))
+    })?;
+    // The door first: whoever finds it taken has not waited for a model.
+    let door = Door::open(address, Reach::ThisMachine).map_err(refused)?;
+    let watch = Watch::new();
+    let mut runtime = Runtime::new(limits(arguments));
+    let mut names = arguments.texts("model");
+    if names.is_empty() {
+        names.push(model::DROPLET.to_owned());
+    }
+    for name in &names {
+        add(&mut runtime, arguments, Path::new(name))?;
+        watch.check()?;
+    }
+    if apps::all()?.is_empty() {
+        let token = apps::add(FIRST_APP, false)?;
+        output::note(format_args!(
+            "nobody may ask yet, so there is an app {FIRST_APP:?} now; its token, which is shown this \
+             once: {token}"
+        ));
+    }
+    let runtime = Arc::new(runtime);
+    let mut server = Server::new(runtime.clone(), runtime.clone(), Arc::new(Listed::open()?));
+    server.log = Arc::new(Lines);
+
+    let mut answer = Answer::new();
+    let listen = door.address().to_string();
+    answer.row(json!({ "ready": true, "listen": listen }))?;
+    answer.done()?;
+
+    let stop = Stop::new();
+    let drained = std::thread::scope(|scope| {
+        let serving = scope.spawn(|| server.serve(door, &stop));
+        while !serving.is_finished() {
+            if watch.interrupted() {
+                stop.now();
+            }
+            std::thread::sleep(LOOK);
+        }
+        serving.join()
+    });
+    let drained = drained.map_err(|_| Failure::new("the server broke; this is a bug"))?;
+    let drained = drained.map_err(refused)?;
+    if drained.cut_off > 0 {
+        output::note(format_args!("{} answers took too long and were cut off", drained.cut_off));
+    }
+    Ok(())
+}
+
+fn refused(error: ServeError) -> Failure {
+    let hint = match &error {
+        ServeError::Listen { .. } => Some("--listen takes another address; port 0 is any free one"),
+        _ => None,
+    };
+    let failure = Failure::new(error.to_string());
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn limits(arguments: &Arguments<'_>) -> Limits {
+    let budget = match arguments.count("memory") {
+        Some(bytes) => bytes as u64,
+        // Of what is free a quarter stays for others.
+        None => memory::available().map_or(u64::MAX, |free| free / 4 * 3),
+    };
+    Limits { memory: budget, ..Limits::default() }
+}
+
+/// Loads what the user named, for answers or for vectors, whichever it is for.
+fn add(runtime: &mut Runtime, arguments: &Arguments<'_>, path: &Path) -> Result<(), Failure> {
+    let opened = model::open(path)?;
+    let about = about(&opened, path);
+    let (threads, isa) = (arguments.threads(), arguments.isa());
+    let memory = memory::placement(None, opened.bytes);
+    let options = EngineOptions { threads, isa, memory, steady: true };
+    let loaded = progress::during("loading the model", || Engine::load(&opened.file, options));
+    let added = match loaded {
+        Ok(engine) => {
+            engine.tokenizer().map_err(|error| Failure::from(error).at(&opened.name))?;
+            runtime.add(about, engine)
+        }
+        Err(EngineError::Model(ModelError::Encoder { .. })) => {
+            let embedder = Embedder::load(&opened.file, options)
+                .map_err(|error| Failure::from(error).at(&opened.name))?;
+            runtime.add_embedder(about, embedder)
+        }
+        Err(error) => return Err(Failure::from(error).at(&opened.name)),
+    };
+    added.map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        match error {
+            ChatError::Memory { .. } => failure.hint("--memory takes more bytes, where there are"),
+            _ => failure,
+        }
+    })
+}
+
+/// What is told of a model: a file is called by its name without the ending.
+fn about(opened: &Opened, path: &Path) -> Model {
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let most = inspect::shares(&opened.file).into_iter().max_by_key(|(_, share)| share.bytes);
+    let came = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let since = came.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH);
+    Model {
+        name,
+        bytes: opened.bytes,
+        created_s: since.map_or(0, |since| since.as_secs()),
+        quantisation: most.map(|(name, _)| name.to_uppercase()).unwrap_or_default(),
+        ..Model::default()
+    }
+}
+
+/// Log lines, to standard error.
+struct Lines;
+
+impl Log for Lines {
+    fn line(&self, line: &str) {
+        // Nobody can be told that the log cannot be written.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+}
