@@ -272,7 +272,7 @@ fn killed(times: u32) {
     let content = long_model(&home.folder, 24 << 20);
     server.put("/m.gguf", Page { rate: Some(8 << 20), ..Page::new(content.clone()) });
     let url = server.url("/m.gguf");
-    let (mut whole, mut partly, mut chance) = (0, 0, 12_345u32);
+    let (mut whole, mut partly, mut chance) = (0u32, 0u32, 12_345u32);
     for _ in 0..times {
         let mut child = home.start(&["pull", &url, "--name", "m"]);
         // Numerical Recipes' generator: any will do.
