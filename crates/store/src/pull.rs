@@ -142,8 +142,10 @@ impl Store {
                 return self.activate(&job, manifest, true);
             }
         }
-        // What any name has from there need not come again, if it is still the same there.
+        // What any name has from there need not come again, if it is still the same there. Where a
+        // digest is wanted, what is here has another one: `already` looked.
         let known = match before.clone().filter(|manifest| self.has(Some(manifest))) {
+            _ if job.expected.is_some() => None,
             Some(manifest) => Some(manifest),
             None => self.same_source(&job)?,
         };
