@@ -142,26 +142,35 @@ impl Store {
                 return self.activate(&job, manifest, true);
             }
         }
+        // What any name has from there need not come again, if it is still the same there. Where a
+        // digest is wanted, what is here has another one: `already` looked.
+        let known = match before.clone().filter(|manifest| self.has(Some(manifest))) {
+            _ if job.expected.is_some() => None,
+            Some(manifest) => Some(manifest),
+            None => self.same_source(&job)?,
+        };
         let (blob, bytes, etag) = match &job.remote {
             Some(remote) => {
-                let known = before
+                let version = known
                     .as_ref()
                     .and_then(|manifest| Some((manifest.etag.clone()?, manifest.bytes)));
-                let known = known.filter(|_| self.has(before.as_ref()));
                 let fetch_job = Job {
                     client: &self.client,
                     layout: &self.layout,
                     disk: &self.options.disk,
                     key,
                     remote,
-                    known,
+                    known: version,
                     connections: self.options.connections,
                     pause: self.options.pause,
                 };
-                match (fetch(&fetch_job, watch)?, before) {
+                match (fetch(&fetch_job, watch)?, known) {
                     (Fetched::Whole { digest, bytes, etag }, _) => (digest, bytes, etag),
-                    (Fetched::Unchanged, Some(manifest)) => {
+                    (Fetched::Unchanged, Some(manifest)) if before.as_ref() == Some(&manifest) => {
                         return Ok(Pulled { name: job.name, manifest, was_here: true });
+                    }
+                    (Fetched::Unchanged, Some(manifest)) => {
+                        return self.activate(&job, manifest, true);
                     }
                     // Only a known version is found unchanged, and it is known from there.
                     (Fetched::Unchanged, None) => unreachable!("unchanged from nothing"),
@@ -258,7 +267,8 @@ impl Store {
     fn same_source(&self, job: &Wanted) -> Result<Option<Manifest>, StoreError> {
         let mut same = None;
         for name in self.layout.all_names()? {
-            let manifest = Manifest::read(&self.layout, &name)?;
+            // A name that cannot be read is not this caller's; it has nothing to say here.
+            let manifest = Manifest::read(&self.layout, &name).ok().flatten();
             let manifest = manifest.filter(|manifest| manifest.source == job.source);
             same = same.or(manifest.filter(|manifest| self.has(Some(manifest))));
         }

@@ -6,6 +6,7 @@ mod droplet;
 mod embed;
 mod hostile;
 mod measures;
+#[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/server.rs"]
 mod server;
 mod store;

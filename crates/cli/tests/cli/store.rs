@@ -222,15 +222,18 @@ fn repositories_and_registries_are_configured() {
 fn an_interrupt_ends_with_130_and_the_next_pull_goes_on() {
     let (home, server) = (Home::new(), Server::new());
     let content = long_model(&home.folder, 12 << 20);
-    server.put("/m.gguf", Page { rate: Some(4 << 20), ..Page::new(content.clone()) });
     let url = server.url("/m.gguf");
-    for silent in [false, true] {
+    // One interrupt while bytes come, and one while the server is silent.
+    let page = || Page::new(content.clone());
+    for (page, bytes) in [
+        (Page { rate: Some(4 << 20), ..page() }, 6 << 20),
+        (Page { hang: true, ..page() }, 1 << 16),
+    ] {
+        server.put("/m.gguf", page);
+        let before = server.sent.load(Ordering::SeqCst);
         let mut child = home.start(&["pull", &url]);
-        while server.sent.load(Ordering::SeqCst) < 6 << 20 {
+        while server.sent.load(Ordering::SeqCst) < before + bytes {
             thread::sleep(Duration::from_millis(10));
-        }
-        if silent {
-            server.put("/m.gguf", Page { hang: true, ..Page::new(content.clone()) });
         }
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -258,7 +261,8 @@ fn two_processes_share_one_download() {
     }
     assert_eq!(home.names(), ["a", "b", "c"]);
     assert!(home.blob() == content);
-    assert_eq!(server.sent.load(Ordering::SeqCst), content.len() as u64 + 1);
+    // Whoever came first asked for a byte before, and whoever came late for one more.
+    assert!(server.sent.load(Ordering::SeqCst) <= content.len() as u64 + 3);
 }
 
 /// Kills pulls at random moments. What can be found by a name is whole at all times, and the next
@@ -304,8 +308,9 @@ fn killed(times: u32) {
         content.len() >> 20,
     );
     assert!(partly > 0, "no kill hit a download");
-    // Each kill costs at most a chunk a connection, and what lay in the connections' buffers.
-    let each = (4 * (1 + 4)) << 20;
+    // Each kill costs at most a chunk a connection, and what lay in the connections' buffers: five
+    // mebibytes for each of the four.
+    let each = 20 << 20;
     let bound = u64::from(whole + 1) * content.len() as u64 + u64::from(times) * each;
     assert!(before + last <= bound, "{} bytes were sent; the bound is {bound}", before + last);
 }

