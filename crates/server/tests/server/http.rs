@@ -98,7 +98,8 @@ fn ht_02_and_03_only_our_pages_may_ask() {
 #[test]
 fn ht_05_nobody_asks_without_a_token() {
     let server = Running::new(script(), Limits::default());
-    let rows: &[(&str, &[(&str, &str)], u16)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let rows: &[Row<'_>] = &[
         ("/v1/models", &[("Authorization", "-")], 401),
         ("/v1/models", &[("Authorization", "Bearer wrong")], 401),
         ("/v1/models", &[("Authorization", "Basic dG9rZW4=")], 401),
