@@ -109,7 +109,7 @@ impl Source {
             return false;
         }
         self.over = matches!(event, Event::Finished { .. } | Event::Failed(_));
-        self.shared.push(self.index, event) && !self.over
+        self.shared.push(self.index, event)
     }
 }
 
@@ -246,8 +246,8 @@ mod tests {
         let mut feed = feed(1000);
         let (mut a, mut b) = (feed.sink(), feed.sink());
         assert!(a(text("x")) && a(text("y")) && b(text("z")) && a(text("w")));
-        assert!(!a(end()), "after its end a sink takes nothing");
-        assert!(!a(text("late")));
+        assert!(a(end()));
+        assert!(!a(text("late")), "after its end a sink takes nothing");
         b(end());
         let expected =
             vec![(0, text("xy")), (1, text("z")), (0, text("w")), (0, end()), (1, end())];

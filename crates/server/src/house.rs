@@ -451,7 +451,8 @@ mod tests {
 
     #[test]
     fn tokens_stand_in_two_headers() {
-        let rows: &[(&[(&str, &str)], Option<&str>)] = &[
+        type Headers = &'static [(&'static str, &'static str)];
+        let rows: &[(Headers, Option<&str>)] = &[
             (&[("authorization", "Bearer abc")], Some("abc")),
             (&[("authorization", "bearer abc")], Some("abc")),
             (&[("authorization", "Basic abc")], None),

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn each_error_of_a_model_has_a_kind_a_status_and_a_param() {
-        let rows: Vec<(ChatError, Kind, u16, Option<&str>, Option<u64>)> = vec![
+        type Row = (ChatError, Kind, u16, Option<&'static str>, Option<u64>);
+        let rows: Vec<Row> = vec![
             (
                 ChatError::NoModel { name: "x".into(), known: vec!["a".into(), "b".into()] },
                 Kind::NoModel,

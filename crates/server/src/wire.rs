@@ -437,11 +437,11 @@ mod tests {
             (r#"{"name":"a","role":3}"#, Some("role: expected one of me, you")),
             (
                 r#"{"name":"a","name":"b"}"#,
-                Some("a key stands twice in one object, at line 1 column 19"),
+                Some("a key stands twice in one object, at line 1 column 23"),
             ),
             (
                 r#"{"name":"a","x":{"y":1,"y":2}}"#,
-                Some("a key stands twice in one object, at line 1 column 27"),
+                Some("a key stands twice in one object, at line 1 column 29"),
             ),
             (r#"{"name":"a","heat":1e400}"#, Some("a number is out of range, at line 1 column 24")),
             (r#"{"name":"secret"#, Some("the body ends within its JSON, at line 1 column 15")),

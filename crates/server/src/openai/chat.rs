@@ -525,3 +525,114 @@ impl Encode for Chunks {
         SSE_MEDIA
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(mut body: Value) -> Result<Wanted, Trouble> {
+        body["model"] = "m".into();
+        if body.get("messages").is_none() {
+            body["messages"] = json!([{"role": "user", "content": "x"}]);
+        }
+        shape::<Body>(&body)?.wanted(&Limits::default())
+    }
+
+    fn tool(name: &str) -> Value {
+        json!({"type": "function", "function": {"name": name}})
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let turn = |turn: Value| json!({"messages": [turn]});
+        let part = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+        let call = |arguments: Value| {
+            let function = json!({"name": "f", "arguments": arguments});
+            turn(json!({"role": "assistant", "tool_calls": [{"id": "1", "function": function}]}))
+        };
+        let rows = [
+            (json!({"messages": []}), "messages"),
+            (json!({"messages": {}}), "messages"),
+            (turn(json!([])), "messages[0]"),
+            (turn(json!({"content": "x"})), "messages[0].role"),
+            (turn(json!({"role": "function", "content": "x"})), "messages[0].role"),
+            (turn(json!({"role": "user"})), "messages[0].content"),
+            (turn(json!({"role": "tool", "content": "x"})), "messages[0].tool_call_id"),
+            (part(json!({"type": "text"})), "messages[0].content[0].text"),
+            (part(json!({"type": "image_url"})), "messages[0].content[0]"),
+            (part(json!({"type": "input_audio"})), "messages[0].content[0]"),
+            (part(json!({"type": "file"})), "messages[0].content[0]"),
+            (part(json!({"type": "x"})), "messages[0].content[0].type"),
+            (call(json!("[1]")), "messages[0].tool_calls[0].function.arguments"),
+            (call(json!({"a": 1})), "messages[0].tool_calls[0].function.arguments"),
+            (
+                turn(json!({"role": "user", "content": "", "tool_calls": [
+                    {"id": "1", "function": {"name": "f"}},
+                ]})),
+                "messages[0].tool_calls",
+            ),
+            (json!({"tools": [{"type": "custom"}]}), "tools[0].type"),
+            (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
+            (json!({"tools": [tool("a b")]}), "tools[0].function.name"),
+            (json!({"tools": [tool("f"), tool("f")]}), "tools[1]"),
+            (json!({"tool_choice": "required"}), "tool_choice"),
+            (json!({"tools": [tool("f")], "tool_choice": tool("g")}), "tool_choice"),
+            (json!({"tools": [tool("f")], "tool_choice": "f"}), "tool_choice"),
+            (json!({"tool_choice": 5}), "tool_choice"),
+            (json!({"response_format": {"type": "xml"}}), "response_format.type"),
+            (
+                json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}),
+                "response_format.json_schema.schema",
+            ),
+            (
+                json!({"response_format": {"type": "json_schema", "json_schema": {"schema": 1}}}),
+                "response_format.json_schema.schema",
+            ),
+            (json!({"max_completion_tokens": 0}), "max_completion_tokens"),
+            (json!({"max_tokens": 0, "max_completion_tokens": 5}), "max_tokens"),
+            (json!({"top_logprobs": 2}), "top_logprobs"),
+            (json!({"logprobs": true, "top_logprobs": 21}), "top_logprobs"),
+            (json!({"logprobs": 5}), "logprobs"),
+            (json!({"stream_options": {}}), "stream_options"),
+            (json!({"function_call": "auto"}), "function_call"),
+        ];
+        for (body, expected) in rows {
+            let trouble = wanted(body.clone()).unwrap_err();
+            assert_eq!(trouble.param.as_deref(), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn each_choice_and_format_has_its_place() {
+        for (choice, expected) in [
+            (json!(null), ToolChoice::Auto),
+            (json!("auto"), ToolChoice::Auto),
+            (json!("none"), ToolChoice::None),
+            (json!("required"), ToolChoice::Required),
+            (tool("f"), ToolChoice::Named("f".into())),
+        ] {
+            let wanted = wanted(json!({"tools": [tool("f")], "tool_choice": choice})).unwrap();
+            assert_eq!(wanted.request.tool_choice, expected);
+        }
+        let schema = json!({"type": "object"});
+        for (format, expected) in [
+            (json!({"type": "text"}), Format::Text),
+            (json!({"type": "json_object"}), Format::Json),
+            (
+                json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}),
+                Format::Schema(schema.clone()),
+            ),
+        ] {
+            let wanted = wanted(json!({"response_format": format})).unwrap();
+            assert_eq!(wanted.request.format, expected);
+        }
+    }
+
+    #[test]
+    fn numbers_without_a_value_are_not_asked() {
+        let wanted = wanted(json!({"n": null, "logprobs": false, "stop": null})).unwrap();
+        assert_eq!((wanted.n, wanted.request.logprobs, wanted.stream), (1, None, false));
+        assert_eq!(wanted.request.max_tokens, None);
+        assert!(wanted.request.stop.is_empty());
+    }
+}

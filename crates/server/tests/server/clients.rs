@@ -1,0 +1,95 @@
+//! The clients that people have: OpenAI's, Anthropic's and Ollama's Python packages, at the versions
+//! in `tests/clients/requirements.txt`, against a scripted model. They live in a virtual environment
+//! in the target directory, made once. Where Python or the packages cannot be had, the test says
+//! so and passes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use ondine_chat::{ChatError, FinishReason};
+use ondine_server::Limits;
+
+use crate::common::*;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// The environment's Python, or why there is none.
+fn python() -> Result<PathBuf, String> {
+    static MAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = MAKING.lock().unwrap();
+    let wanted = std::fs::read_to_string(folder().join("requirements.txt")).unwrap();
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client-packages");
+    let bin = if cfg!(windows) { "Scripts" } else { "bin" };
+    let (python, mark) = (place.join(bin).join("python"), place.join("installed.txt"));
+    // Written last: an environment without it is half made.
+    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let _ = std::fs::remove_dir_all(&place);
+    let run = |command: &mut Command| match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    run(Command::new(&python).args(quiet).arg(folder().join("requirements.txt")))?;
+    std::fs::write(&mark, wanted).map_err(|error| error.to_string())?;
+    Ok(python)
+}
+
+/// Runs a client's script against a server.
+fn check(script: &str, server: &Running) {
+    let python = match python() {
+        Ok(python) => python,
+        Err(why) => {
+            println!("skipped: {script}: the client packages cannot be had: {why}");
+            return;
+        }
+    };
+    let output = Command::new(python)
+        .arg(folder().join(script))
+        .arg(format!("http://{}", server.address))
+        .arg(TOKEN)
+        // A proxy of the machine is not asked for the machine itself.
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{script}:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn ht_16_openai_s_client() {
+    check("openai_client.py", &Running::new(script(), Limits::default()));
+}
+
+#[test]
+fn ht_16_anthropic_s_client() {
+    check("anthropic_client.py", &Running::new(script(), Limits::default()));
+}
+
+#[test]
+fn ht_16_ollama_s_client() {
+    check("ollama_client.py", &Running::new(script(), Limits::default()));
+}
+
+#[test]
+fn ht_16_every_client_sees_an_error_within_a_stream() {
+    let broken = ondine_chat::Event::Failed(ChatError::Internal("broke".into()));
+    let tape = vec![started(), text("a"), broken];
+    check("broken_stream.py", &Running::new(Arc::new(Tape(tape)), Limits::default()));
+}
+
+#[test]
+fn ht_16_anthropic_s_client_sees_the_stop_text() {
+    let tape = vec![started(), text("a"), finished(FinishReason::StopText)];
+    check("anthropic_stop.py", &Running::new(Arc::new(Tape(tape)), Limits::default()));
+}
