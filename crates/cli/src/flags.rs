@@ -505,7 +505,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                priorities,\n`app rm NAME` takes a token away. A service that runs knows at once.",
         flags: &[
             &Flag { required: true, ..flag("action", Value::Word("add|ls|rm"), "What to do") },
-            &flag("name", Value::Word("NAME"), "The app"),
+            &flag("name", Value::Word("NAME"), "What the app is called"),
             &Flag {
                 default: Some("interactive"),
                 ..flag(
@@ -776,6 +776,8 @@ mod tests {
         ("pull", &["SOURCE", "--name", "--sha256", "--registry"]),
         ("ls", &["--json"]),
         ("rm", &["NAME"]),
+        ("serve", &["--listen", "--model", "--memory", "--threads", "--isa"]),
+        ("app", &["add|ls|rm", "NAME", "--priority"]),
         ("inspect", &["FILE", "--json"]),
         ("tokenize", &["-m", "--file", "--special", "--json"]),
         ("template", &["--template", "--input", "--now"]),

@@ -9,6 +9,7 @@ mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/server.rs"]
 mod server;
+mod service;
 mod store;
 mod support;
 mod terminal;
