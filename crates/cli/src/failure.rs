@@ -196,6 +196,9 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::Status { .. } | StoreError::Transport { .. } | StoreError::Truncated { .. } => {
             "the same command goes on where this one stopped"
         }
+        StoreError::Untrusted { .. } => {
+            "somebody may be in between, or the clock or the server's certificate is wrong"
+        }
         StoreError::Several { .. } | StoreError::Missing { .. } => {
             "name the file: hf:owner/repository/file.gguf"
         }

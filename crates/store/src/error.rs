@@ -97,6 +97,14 @@ pub enum StoreError {
         /// What happened.
         reason: String,
     },
+    /// The server could not show that it is who it should be.
+    #[error("{url}: no trusted connection: {reason}")]
+    Untrusted {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with its certificate or its words.
+        reason: String,
+    },
     /// The answer ended before its announced end.
     #[error("{url}: the answer ends after {found} bytes; {expected} were announced")]
     Truncated {

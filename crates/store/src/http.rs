@@ -230,5 +230,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn failed(url: &Url, error: &ureq::Error) -> StoreError {
-    StoreError::Transport { url: url.to_string(), reason: error.to_string() }
+    let insecure = match error {
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        ureq::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    };
+    let (secure, url, reason) = (url.is_secure(), url.to_string(), error.to_string());
+    // Asking again would bring the same certificate.
+    if insecure && secure {
+        StoreError::Untrusted { url, reason }
+    } else {
+        StoreError::Transport { url, reason }
+    }
 }

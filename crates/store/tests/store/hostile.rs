@@ -210,3 +210,16 @@ fn a_name_from_a_header_is_not_looked_at() {
     let pulled = pull(&store, &from(&server.url("/m.gguf?x=../../e"))).unwrap();
     assert_eq!(pulled.name.as_str(), "m");
 }
+
+#[test]
+fn https_is_never_spoken_in_the_clear() {
+    let (folder, server) = (Folder::new(), Server::new());
+    server.put("/m.gguf", Page::new(noise(9, 8)));
+    let store = store(&folder, &server);
+    let address = server.url("/m.gguf").replace("http:", "https:");
+    let error = pull(&store, &from(&address)).unwrap_err();
+    let named = matches!(error, StoreError::Untrusted { .. } | StoreError::Transport { .. });
+    assert!(named, "{error}");
+    is_empty(&store);
+    assert_eq!(server.count("/m.gguf"), 0, "it was asked without protection");
+}
