@@ -3,7 +3,7 @@
 //! A [`Matrix`] that exists is sound: its type can be computed with, its rows are whole blocks and
 //! its bytes are exactly as many as the shape asks for. Kernels rely on that and check no more.
 //! Its rows lie as in the file, or interleaved (see `layout`); which, only kernels ask. A matrix
-//! with a [`Place`] moves from the one to the other while others read it.
+//! with a `Place` moves from the one to the other while others read it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

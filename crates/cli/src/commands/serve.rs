@@ -4,7 +4,6 @@
 //! answered and when is the runtime's affair, how they ask is the server's.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,7 +33,7 @@ const FIRST_APP: &str = "default";
 /// Serves until it is interrupted.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let listen = arguments.text("listen").unwrap_or_default();
-    let address: SocketAddr = listen.parse().map_err(|_| {
+    let address = listen.parse().map_err(|_| {
         Failure::usage(format!("--listen {listen:?} is no address, such as 127.0.0.1:11435"))
     })?;
     // The door first: whoever finds it taken has not waited for a model.
