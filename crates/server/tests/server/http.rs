@@ -449,6 +449,20 @@ fn limits_of_places_and_connections_are_told() {
 }
 
 #[test]
+fn bodies_share_a_room() {
+    let server = Running::new(script(), Limits { bodies_bytes: 1000, ..Limits::default() });
+    for _ in 0..20 {
+        assert_eq!(server.post(CHAT, &body()).status, 200, "room is free again after each");
+    }
+    let mut large = body();
+    large["user"] = "x".repeat(1000).into();
+    let reply = server.post(CHAT, &large);
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+    assert!(reply.body.contains("bytes of bodies at one time"), "{}", reply.body);
+    assert_eq!(server.post(CHAT, &body()).status, 200);
+}
+
+#[test]
 fn a_silent_stream_shows_signs_of_life() {
     let slow = Slow { pause: Duration::from_millis(400), words: 1, ..Slow::default() };
     let limits = Limits { keep_alive: Duration::from_millis(100), ..Limits::default() };
