@@ -34,6 +34,8 @@ pub(crate) struct House {
     pub(crate) version: String,
     pub(crate) kept: Kept,
     places: Arc<Semaphore>,
+    /// Bytes that bodies may still take.
+    room: Arc<Semaphore>,
 }
 
 /// Whose words an answer, and above all an error, is told in.
@@ -91,7 +93,7 @@ impl Api {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
         // What is left of a body that is not read would be taken for the next request.
-        if matches!(trouble.kind, Kind::Slow | Kind::TooLarge | Kind::MediaType) {
+        if matches!(trouble.kind, Kind::Slow | Kind::TooLarge | Kind::MediaType | Kind::Busy) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
@@ -138,6 +140,7 @@ pub(crate) fn router(server: Server) -> Router {
         version,
         kept: Kept::new(&limits),
         places: Arc::new(Semaphore::new(limits.requests)),
+        room: Arc::new(Semaphore::new(limits.bodies_bytes)),
         limits,
     });
     Router::new()
@@ -299,6 +302,8 @@ pub(crate) struct Call {
     pub(crate) app: App,
     id: u64,
     body: Bytes,
+    /// The body's bytes among all bodies', free with the call.
+    _room: Option<OwnedSemaphorePermit>,
     place: OwnedSemaphorePermit,
 }
 
@@ -310,16 +315,14 @@ impl FromRequest<Arc<House>> for Call {
             return Err(Trouble::new(Kind::NoToken, Refusal::Missing.to_string()));
         };
         // Taken before the body: bodies are what fills memory.
-        let place = house.places.clone().try_acquire_owned().map_err(|_| {
-            Trouble::from(ChatError::Busy {
-                limit: "requests at one time".into(),
-                value: house.limits.requests as u64,
-                retry_after_s: 1,
-            })
-        })?;
+        let place = house
+            .places
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| full("requests at one time", house.limits.requests))?;
         check_media(request.headers())?;
-        let reading = read_body(request, house.limits.body_bytes);
-        let body = match tokio::time::timeout(house.limits.body_time, reading).await {
+        let reading = read_body(request, house);
+        let (body, room) = match tokio::time::timeout(house.limits.body_time, reading).await {
             Ok(body) => body?,
             Err(_) => {
                 let seconds = house.limits.body_time.as_secs_f64();
@@ -327,7 +330,7 @@ impl FromRequest<Arc<House>> for Call {
                 return Err(Trouble::new(Kind::Slow, message));
             }
         };
-        Ok(Call { house: house.clone(), app, id, body, place })
+        Ok(Call { house: house.clone(), app, id, body, _room: room, place })
     }
 }
 
@@ -346,7 +349,17 @@ fn check_media(headers: &HeaderMap) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn read_body(request: Request<Body>, most: usize) -> Result<Bytes, Trouble> {
+/// A limit of the server's own is reached, which a moment may free.
+fn full(limit: &str, value: usize) -> Trouble {
+    ChatError::Busy { limit: limit.into(), value: value as u64, retry_after_s: 1 }.into()
+}
+
+/// A body and the room that it takes.
+async fn read_body(
+    request: Request<Body>,
+    house: &House,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Trouble> {
+    let most = house.limits.body_bytes;
     let too_large = || Trouble::new(Kind::TooLarge, format!("the body has more than {most} bytes"));
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -355,16 +368,27 @@ async fn read_body(request: Request<Body>, most: usize) -> Result<Bytes, Trouble
     }
     let mut body = request.into_body();
     let mut bytes = Vec::new();
+    let mut room: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Trouble::new(Kind::Invalid, "the body breaks off"))?;
-        if let Ok(data) = frame.into_data() {
-            if bytes.len() + data.len() > most {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&data);
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(too_large());
         }
+        // Room is taken as bytes come, not as they are announced: an announcement costs nothing.
+        let more = u32::try_from(data.len()).map_err(|_| too_large())?;
+        let more = house
+            .room
+            .clone()
+            .try_acquire_many_owned(more)
+            .map_err(|_| full("bytes of bodies at one time", house.limits.bodies_bytes))?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
+        bytes.extend_from_slice(&data);
     }
-    Ok(bytes.into())
+    Ok((bytes.into(), room))
 }
 
 impl Call {

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes of all bodies that are being read or answered; what goes over is told so.
+    pub bodies_bytes: usize,
     /// Bytes of a request's line and headers together.
     pub header_bytes: usize,
     /// Headers of a request.
@@ -63,6 +65,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             body_bytes: 8 << 20,
+            bodies_bytes: 64 << 20,
             header_bytes: 32 << 10,
             headers: 100,
             json_depth: 127,

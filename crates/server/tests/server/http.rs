@@ -166,6 +166,68 @@ fn ht_07_numbers_have_bounds_and_names() {
 }
 
 #[test]
+fn each_limit_holds_at_its_value_and_not_one_above() {
+    let limits = Limits {
+        messages: 2,
+        tools: 2,
+        choices: 2,
+        texts: 2,
+        stops: 2,
+        stop_bytes: 2,
+        tokens: 2,
+        top_logprobs: 2,
+        logit_bias: 2,
+        schema_bytes: 20,
+        json_depth: 5,
+        ..Limits::default()
+    };
+    let server = Running::new(script(), limits);
+    let turns = |n: usize| json!(vec![json!({"role": "user", "content": "x"}); n]);
+    let tools = |n: usize| -> Value {
+        let tool = |n| json!({"type": "function", "function": {"name": format!("f{n}")}});
+        (0..n).map(tool).collect()
+    };
+    let biases = |n: usize| -> Value {
+        let bias: serde_json::Map<String, Value> =
+            (0..n).map(|token| (token.to_string(), 1.into())).collect();
+        bias.into()
+    };
+    // A schema of so many bytes: {"title":"xxx"}
+    let format = |bytes: usize| {
+        let schema = json!({"title": "x".repeat(bytes - 12)});
+        json!({"type": "json_schema", "json_schema": {"schema": schema}})
+    };
+    let deep = |n: usize| -> Value {
+        // The body around it is one.
+        let text = format!("{}{}", "[".repeat(n - 1), "]".repeat(n - 1));
+        serde_json::from_str(&text).unwrap()
+    };
+    type Of<'a> = &'a dyn Fn(usize) -> Value;
+    let rows: [(&str, &str, usize, Of<'_>); 11] = [
+        (CHAT, "messages", 2, &turns),
+        (CHAT, "tools", 2, &tools),
+        (CHAT, "n", 2, &|n| n.into()),
+        (CHAT, "stop", 2, &|n| json!(vec!["x"; n])),
+        (CHAT, "stop", 2, &|n| "x".repeat(n).into()),
+        (CHAT, "max_tokens", 2, &|n| n.into()),
+        (CHAT, "top_logprobs", 2, &|n| n.into()),
+        (CHAT, "logit_bias", 2, &biases),
+        (CHAT, "response_format", 20, &format),
+        (CHAT, "unknown", 5, &deep),
+        ("/v1/embeddings", "input", 2, &|n| json!(vec!["x"; n])),
+    ];
+    for (path, name, limit, of) in rows {
+        for (value, status) in [(limit, 200), (limit + 1, 400)] {
+            let mut body = body();
+            body["logprobs"] = true.into();
+            body[name] = of(value);
+            let reply = server.post(path, &body);
+            assert_eq!(reply.status, status, "{name} {value}: {reply:?}");
+        }
+    }
+}
+
+#[test]
 fn ht_08_who_is_slow_or_endless_is_let_go() {
     let limits = Limits {
         header_time: Duration::from_millis(300),
@@ -376,12 +438,28 @@ fn limits_of_places_and_connections_are_told() {
     let reply = server.post(CHAT, &body());
     assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
     assert!(reply.body.contains("requests at one time"), "{}", reply.body);
+    // The server's side of that connection ends a moment after the client's.
+    std::thread::sleep(Duration::from_millis(100));
     let _second = server.connect();
     let _third = server.connect();
     std::thread::sleep(Duration::from_millis(100));
     let reply = server.get("/health");
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
     assert!(reply.body.contains("connections at one time"), "{}", reply.body);
+}
+
+#[test]
+fn bodies_share_a_room() {
+    let server = Running::new(script(), Limits { bodies_bytes: 1000, ..Limits::default() });
+    for _ in 0..20 {
+        assert_eq!(server.post(CHAT, &body()).status, 200, "room is free again after each");
+    }
+    let mut large = body();
+    large["user"] = "x".repeat(1000).into();
+    let reply = server.post(CHAT, &large);
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+    assert!(reply.body.contains("bytes of bodies at one time"), "{}", reply.body);
+    assert_eq!(server.post(CHAT, &body()).status, 200);
 }
 
 #[test]
