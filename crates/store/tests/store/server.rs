@@ -1,8 +1,6 @@
 //! A small server on loopback that can misbehave in every way a stranger's can. Plain std: what
 //! tests a client should not be made of the same parts.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
