@@ -33,7 +33,7 @@ impl Answer {
         let (mut text, mut calls, mut logprobs) = (String::new(), Vec::new(), Vec::new());
         for event in events {
             match event {
-                Event::Started { .. } => {}
+                Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
                 Event::Text { text: piece, logprobs: tokens } => {
                     text.push_str(&piece);
                     logprobs.extend(tokens);

@@ -8,12 +8,23 @@ use crate::message::ToolCall;
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// It waits for its turn. Comes now and then, before [`Event::Started`], so that who has gone
+    /// away does not keep a place in the queue.
+    Waiting {
+        /// How many of the same app are before it.
+        before: usize,
+    },
     /// The prompt has been accepted and its turn has come.
     Started {
         /// Tokens of the prompt.
         prompt_tokens: usize,
         /// Those that were known from before.
         cached_tokens: usize,
+    },
+    /// The prompt is being read.
+    Reading {
+        /// Tokens of it that are known by now.
+        done: usize,
     },
     /// Whole characters, perhaps none: a token may end inside of one.
     Text {

@@ -36,8 +36,9 @@ pub type Sink = Box<dyn FnMut(Event) -> bool + Send>;
 /// Whoever answers.
 pub trait Chat: Send + Sync {
     /// Begins to answer, and returns before the answer does. `sink` is called from another thread,
-    /// in order: once with [`Event::Started`], then with what is said, and last with
-    /// [`Event::Finished`] or [`Event::Failed`]. It must not block.
+    /// in order: perhaps with [`Event::Waiting`], once with [`Event::Started`], perhaps with
+    /// [`Event::Reading`], then with what is said, and last with [`Event::Finished`] or
+    /// [`Event::Failed`]. It must not block.
     ///
     /// # Errors
     /// Whatever is known to be wrong before anything is computed: no such model, a prompt that does

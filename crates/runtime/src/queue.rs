@@ -99,6 +99,24 @@ impl<T> Fair<T> {
         queue.rotate_right(1);
     }
 
+    /// Keeps what `keep` says, which is told how many of the same app are before.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize, &mut T) -> bool) {
+        let mut gone = 0;
+        for app in self.apps.values_mut() {
+            let mut before = 0;
+            for queue in [&mut app.foreground, &mut app.background] {
+                let whole = queue.len();
+                queue.retain_mut(|item| {
+                    let kept = keep(before, item);
+                    before += usize::from(kept);
+                    kept
+                });
+                gone += whole - queue.len();
+            }
+        }
+        self.waiting -= gone;
+    }
+
     /// An app was served so many tokens.
     pub(crate) fn pay(&mut self, app: &str, tokens: u64) {
         if let Some(app) = self.apps.get_mut(app) {
@@ -187,6 +205,22 @@ mod tests {
         let at = order.iter().position(|item| *item == -1).unwrap();
         assert!((PATIENCE..=PATIENCE + 1).contains(&at), "{at}");
         assert!(queue.pop().is_none() && queue.len() == 0);
+    }
+
+    #[test]
+    fn who_goes_is_gone_and_the_others_move_up() {
+        let mut queue = Fair::new();
+        for i in 0..6 {
+            queue.push(if i % 2 == 0 { "a" } else { "b" }, i == 4, i);
+        }
+        let mut seen = Vec::new();
+        queue.retain(|before, item| {
+            seen.push((*item, before));
+            *item != 2 && *item != 1
+        });
+        seen.sort();
+        assert_eq!(seen, [(0, 0), (1, 0), (2, 1), (3, 0), (4, 1), (5, 1)]);
+        assert_eq!((queue.len(), queue.len_of("a"), queue.len_of("b")), (4, 2, 2));
     }
 
     #[test]

@@ -36,6 +36,9 @@ const PIECE_MIN: usize = 16;
 /// How long a full queue asks people to stay away, in seconds.
 const RETRY_AFTER_S: u64 = 2;
 
+/// How often those who wait are asked whether they still do.
+const ASK: Duration = Duration::from_millis(150);
+
 /// How long a worker waits for bytes that another model may give back.
 const WAIT_FOR_BYTES: Duration = Duration::from_millis(20);
 
@@ -158,6 +161,7 @@ pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
         scratch: Scratch::new(engine.shape()),
         token_s: 0.0,
         admitted: 0,
+        asked: Instant::now(),
     };
     while worker.admit() {
         worker.step();
@@ -174,6 +178,8 @@ struct Worker<'a> {
     token_s: f64,
     /// How many requests were admitted: a call's name must not come twice.
     admitted: u64,
+    /// When those who wait were asked last.
+    asked: Instant,
 }
 
 impl Worker<'_> {
@@ -206,6 +212,7 @@ impl Worker<'_> {
                 if !self.running.is_empty() {
                     return true;
                 }
+                self.ask();
                 std::thread::sleep(WAIT_FOR_BYTES);
             }
         }
@@ -317,7 +324,8 @@ impl Worker<'_> {
                 }
                 // Nothing to say yet; but who has gone away is not read to.
                 Ok(()) if one.session.pending() > 0 => {
-                    (one.sink)(Event::Text { text: String::new(), logprobs: Vec::new() })
+                    let done = one.session.tokens().len() - one.session.pending();
+                    (one.sink)(Event::Reading { done })
                 }
                 Ok(()) => one.speak(self.engine),
             };
@@ -342,6 +350,17 @@ impl Worker<'_> {
         state.status.running = by_app;
         state.status.kept_bytes = self.past.bytes();
         state.status.tokens += tokens as u64;
+        drop(state);
+        self.ask();
+    }
+
+    /// Now and then, lets go of those in the queue who have gone away.
+    fn ask(&mut self) {
+        if self.asked.elapsed() >= ASK {
+            self.asked = Instant::now();
+            let still = |before, arrival: &mut Arrival| (arrival.sink)(Event::Waiting { before });
+            self.desk.lock().queue.retain(still);
+        }
     }
 
     /// Its bytes are free again, but for those of a past that is kept while nobody wants them.

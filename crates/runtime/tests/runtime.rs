@@ -49,6 +49,14 @@ fn ask(text: &str, seed: u64, max_tokens: usize) -> Request {
     Request { sampling, max_tokens: Some(max_tokens), ..Request::text("", text) }
 }
 
+/// A request whose answer does not end before its bound.
+fn endless(text: &str, seed: u64, max_tokens: usize) -> Request {
+    let mut request = ask(text, seed, max_tokens);
+    // The token that ends a turn, and the one that pads.
+    request.sampling.logit_bias = [(0, f32::NEG_INFINITY), (1, f32::NEG_INFINITY)].into();
+    request
+}
+
 /// Begins a request and gives its events.
 fn begin(runtime: &Runtime, request: Request) -> Receiver<Event> {
     let (sender, events) = mpsc::channel();
@@ -105,7 +113,7 @@ fn a_prefix_is_shared_inside_an_app_and_never_between_apps() {
 #[test]
 fn who_goes_away_frees_a_place_and_only_his() {
     let runtime = runtime(Limits { running: 2, ..Limits::default() });
-    let gone = begin(&runtime, ask("one two three", 1, 400));
+    let gone = begin(&runtime, endless("one two three", 1, 400));
     let stays = begin(&runtime, ask("one two three", 2, 60));
     assert!(matches!(gone.recv().unwrap(), Event::Started { .. }));
     drop(gone);
@@ -119,10 +127,27 @@ fn who_goes_away_frees_a_place_and_only_his() {
 }
 
 #[test]
+fn who_goes_away_while_waiting_leaves_the_queue() {
+    let runtime = runtime(Limits { running: 1, ..Limits::default() });
+    let runs = begin(&runtime, endless("one two three", 1, 480));
+    runs.recv().unwrap();
+    let waits = [(); 3].map(|()| begin(&runtime, endless("one two three", 2, 480)));
+    let [gone, _stays, also_gone] = waits;
+    drop((gone, also_gone));
+    let begun = Instant::now();
+    while runtime.status().models["small"].waiting.get("") != Some(&1) {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", runtime.status());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The one who runs was not in the way, and was not touched.
+    assert!(runs.iter().take(3).all(|event| !matches!(event, Event::Failed(_))));
+}
+
+#[test]
 fn a_full_queue_says_which_limit_and_when_to_come_back() {
     let limits = Limits { running: 1, waiting_of_app: 2, waiting: 3, ..Limits::default() };
     let runtime = runtime(limits);
-    let of = |app: &str| Request { app: app.into(), ..ask("one two", 1, 300) };
+    let of = |app: &str| Request { app: app.into(), ..endless("one two", 1, 480) };
     let mut streams = vec![begin(&runtime, of("a"))];
     streams[0].recv().unwrap();
     streams.extend([begin(&runtime, of("a")), begin(&runtime, of("a"))]);
@@ -291,7 +316,7 @@ fn likeliest_tokens_are_told_in_order() {
 #[test]
 fn at_the_end_what_runs_is_answered_and_what_waits_is_told() {
     let mut runtime = runtime(Limits { running: 1, ..Limits::default() });
-    let runs = begin(&runtime, ask("one two", 1, 40));
+    let runs = begin(&runtime, endless("one two", 1, 480));
     runs.recv().unwrap();
     let waits = begin(&runtime, ask("one two", 1, 40));
     runtime.finish();

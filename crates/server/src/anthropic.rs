@@ -209,6 +209,7 @@ impl Encode for Blocks {
 
     fn event(&mut self, _: usize, event: Event, out: &mut String) {
         match event {
+            Event::Waiting { .. } | Event::Reading { .. } => {}
             Event::Started { prompt_tokens, cached_tokens } => {
                 let usage = Usage { prompt_tokens, cached_tokens, ..Usage::default() };
                 let message = self.head.message(Vec::new(), None, &usage);

@@ -47,6 +47,10 @@ impl Shared {
         if state.gone || state.flooded {
             return false;
         }
+        if matches!(event, Event::Waiting { .. } | Event::Reading { .. }) {
+            // No API has words for these: what counts is whether somebody still reads.
+            return true;
+        }
         state.unread += size(&event);
         if state.unread > self.unread_bytes_max {
             state.flooded = true;
@@ -187,7 +191,7 @@ impl Feed {
         let mut answers: Vec<Option<Answer>> = vec![None; self.open];
         while let Some((index, event)) = self.next().await {
             match event {
-                Event::Started { .. } => {}
+                Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
                 Event::Text { text, logprobs } => {
                     parts[index].0.push_str(&text);
                     parts[index].2.extend(logprobs);

@@ -158,7 +158,7 @@ impl Encode for Lines {
 
     fn event(&mut self, _: usize, event: Event, out: &mut String) {
         match event {
-            Event::Started { .. } => {}
+            Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
             Event::Text { text, .. } if text.is_empty() => {}
             Event::Text { text, .. } => push_line(out, &self.head.line(&text, &[])),
             Event::Call(call) => push_line(out, &self.head.line("", &[call_json(0, &call)])),

@@ -6,6 +6,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ondine_chat::{ChatError, Model};
@@ -57,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     }
     let runtime = Arc::new(runtime);
     let mut server = Server::new(runtime.clone(), runtime.clone(), Arc::new(Listed::open()?));
-    server.log = Arc::new(Lines);
+    let (lines, written) = Lines::new();
+    server.log = Arc::new(lines);
 
     let mut answer = Answer::new();
     let listen = door.address().to_string();
@@ -77,6 +80,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     });
     let drained = drained.map_err(|_| Failure::new("the server broke; this is a bug"))?;
     let drained = drained.map_err(refused)?;
+    // The server is gone, and its log with it, but for what is still on the way.
+    let _ = written.recv_timeout(LAST_LINES);
     if drained.cut_off > 0 {
         output::note(format_args!("{} answers took too long and were cut off", drained.cut_off));
     }
@@ -148,12 +153,46 @@ fn about(opened: &Opened, path: &Path) -> Model {
     }
 }
 
-/// Log lines, to standard error.
-struct Lines;
+/// Lines of the log that may wait for whoever reads them.
+const LINES: usize = 1024;
+/// How long the last of them are waited for.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Log lines, to standard error. Whoever reads them slowly, or not at all, does not keep the service: a
+/// thread writes, and lines that find no room are counted instead.
+struct Lines {
+    room: SyncSender<String>,
+    lost: AtomicU64,
+}
+
+impl Lines {
+    /// The log, and what says that its last line is written.
+    fn new() -> (Lines, Receiver<()>) {
+        let (room, lines) = mpsc::sync_channel::<String>(LINES);
+        let (last, written) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in lines {
+                // Nobody can be told that the log cannot be written.
+                let _ = writeln!(io::stderr().lock(), "{line}");
+            }
+            let _ = last.send(());
+        });
+        (Lines { room, lost: AtomicU64::new(0) }, written)
+    }
+}
 
 impl Log for Lines {
     fn line(&self, line: &str) {
-        // Nobody can be told that the log cannot be written.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let told = json!({ "event": "log", "lost_lines": lost }).to_string();
+            if self.room.try_send(told).is_err() {
+                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+                return;
+            }
+        }
+        if self.room.try_send(line.to_owned()).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

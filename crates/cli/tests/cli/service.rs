@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,6 +17,8 @@ struct Service {
     home: Folder,
     child: Child,
     address: String,
+    /// Reads its standard error, where somebody does.
+    log: Option<JoinHandle<String>>,
 }
 
 fn with_home(home: &Folder, arguments: &[&str]) -> Command {
@@ -24,6 +29,18 @@ fn with_home(home: &Folder, arguments: &[&str]) -> Command {
 
 impl Service {
     fn start(home: Folder, more: &[&str]) -> Service {
+        let mut service = Service::unread(home, more);
+        let mut stderr = service.child.stderr.take().expect("a pipe");
+        service.log = Some(std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).expect("a log");
+            log
+        }));
+        service
+    }
+
+    /// One whose standard error nobody reads.
+    fn unread(home: Folder, more: &[&str]) -> Service {
         let arguments = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
         let mut child = with_home(&home, &arguments)
             .stdout(Stdio::piped())
@@ -36,7 +53,7 @@ impl Service {
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
         assert_eq!(ready["ready"], true);
         let address = ready["listen"].as_str().expect("an address").to_owned();
-        Service { home, child, address }
+        Service { home, child, address, log: None }
     }
 
     fn ondine(&self, arguments: &[&str]) -> Ran {
@@ -75,8 +92,7 @@ impl Service {
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         };
-        let mut log = String::new();
-        self.child.stderr.take().expect("a pipe").read_to_string(&mut log).expect("a log");
+        let log = self.log.take().map(|log| log.join().expect("a log")).unwrap_or_default();
         (status.code(), log)
     }
 }
@@ -139,6 +155,99 @@ fn the_first_start_makes_an_app() {
     let (code, log) = service.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("ondine-"), "its token is told: {log}");
+}
+
+/// Apps, clients of each, and different prompts of each client's app.
+const APPS: usize = 4;
+const PROMPTS: usize = 8;
+
+/// Clients of four apps ask all at once. Every answer must be the one that its prompt and seed get
+/// alone, with its own app's word in it, and no app may be served much more than another.
+fn crowded(clients: usize, requests: usize) {
+    let home = Folder::new();
+    let tokens: Vec<String> = (0..APPS)
+        .map(|app| {
+            let name = format!("app-{app}");
+            finish(with_home(&home, &["app", "add", &name]).output().unwrap()).ok()
+        })
+        .collect();
+    let service = Service::start(home, &[]);
+    let ask = |app: usize, prompt: usize| {
+        // The word is the canary: of an answer that is another's, it is not the same text.
+        let body = json!({ "model": "droplet", "prompt": format!("fn canary_{app}_{prompt}(x: u8) -> u8 {{"),
+            "seed": prompt, "max_tokens": 8, "temperature": 1.0, "logit_bias": { "0": -100, "1": -100 } });
+        let token = tokens[app].trim();
+        let (status, body) = service.send("POST /v1/completions", Some(token), &body.to_string());
+        assert_eq!(status, 200, "{body}");
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        answer["choices"][0]["text"].as_str().expect("text").to_owned()
+    };
+    let alone: Vec<Vec<String>> =
+        (0..APPS).map(|app| (0..PROMPTS).map(|prompt| ask(app, prompt)).collect()).collect();
+    let texts: std::collections::BTreeSet<&String> = alone.iter().flatten().collect();
+    assert!(texts.len() > APPS * PROMPTS / 2, "answers tell prompts apart");
+
+    let done: [AtomicUsize; APPS] = Default::default();
+    let each = requests / APPS;
+    // What every app had when the first of them had all.
+    let at_the_first_end = Mutex::new(None);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for client in 0..clients {
+            let (ask, alone, done, at_the_first_end) = (&ask, &alone, &done, &at_the_first_end);
+            let app = client % APPS;
+            scope.spawn(move || {
+                let share = each / (clients / APPS);
+                for i in 0..share {
+                    let prompt = (i + client) % PROMPTS;
+                    assert_eq!(ask(app, prompt), alone[app][prompt], "app {app}, prompt {prompt}");
+                    if done[app].fetch_add(1, Ordering::SeqCst) + 1 == share * (clients / APPS) {
+                        let mut first = at_the_first_end.lock().unwrap();
+                        first.get_or_insert_with(|| {
+                            done.each_ref().map(|done| done.load(Ordering::SeqCst))
+                        });
+                    }
+                }
+            });
+        }
+    });
+    let total: usize = done.iter().map(|done| done.load(Ordering::SeqCst)).sum();
+    let shares = at_the_first_end.into_inner().unwrap().expect("somebody ended");
+    eprintln!(
+        "{clients} clients of {APPS} apps, {total} requests in {:.1} s, none lost, none mixed; when the first \
+         app had all, they had {shares:?}",
+        begun.elapsed().as_secs_f64()
+    );
+    assert_eq!(total, requests / clients * clients);
+    let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+    // Where requests are few, one or two clients that begin late are a tenth.
+    if requests >= 1000 {
+        assert!(least * 10 >= most * 9, "equal apps: {shares:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_nobody_reads_keeps_nobody() {
+    let home = Folder::new();
+    let token = finish(with_home(&home, &["app", "add", "notes"]).output().unwrap()).ok();
+    let service = Service::unread(home, &[]);
+    // More lines than a pipe and the service have room for.
+    for _ in 0..1600 {
+        assert_eq!(service.send("GET /v1/models", Some(token.trim()), "").0, 200);
+    }
+    assert_eq!(service.end().0, Some(0));
+}
+
+#[test]
+fn a_crowd_is_answered_and_nobody_gets_anothers_answer() {
+    crowded(16, 160);
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p ondine-cli --test cli -- --ignored --nocapture ten_thousand"]
+fn ten_thousand_requests_of_sixty_four_clients() {
+    crowded(64, 10_048);
 }
 
 #[test]

@@ -480,6 +480,7 @@ impl Encode for Chunks {
 
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
         match event {
+            Event::Waiting { .. } | Event::Reading { .. } => {}
             Event::Started { .. } => {
                 let delta = json!({"role": "assistant", "content": "", "refusal": null});
                 self.say(out, index, delta, (Value::Null, None));

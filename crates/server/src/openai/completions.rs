@@ -247,7 +247,8 @@ impl Encode for Chunks {
 
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
         match event {
-            Event::Started { .. } | Event::Call(_) => {}
+            Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
+            Event::Call(_) => {}
             Event::Text { text, logprobs } if text.is_empty() && logprobs.is_empty() => {}
             Event::Text { text, logprobs } => {
                 let offset = self.offsets.entry(index).or_default();

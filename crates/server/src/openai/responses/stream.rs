@@ -112,7 +112,7 @@ impl Encode for Events {
 
     fn event(&mut self, _: usize, event: Event, out: &mut String) {
         match event {
-            Event::Started { .. } => {}
+            Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
             Event::Text { text, .. } if text.is_empty() => {}
             Event::Text { text, .. } => {
                 let id = self.open(out);
