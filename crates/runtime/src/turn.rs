@@ -42,21 +42,13 @@ impl Turn {
         answer: usize,
     ) -> Result<Turn, ChatError> {
         let context = engine.shape().context;
-        let mut tokens = prompt(engine, request, 0)?;
+        let mut tokens = prompt(engine, request, None)?;
         let mut dropped = 0;
         if request.overflow == Overflow::Anchored {
             let wanted = request.max_tokens.unwrap_or(context / SHARE_OF_ANSWER);
             let whole = tokens.len();
-            let mut left_out = 0;
-            while tokens.len().saturating_add(wanted) > context {
-                left_out += 1;
-                match prompt(engine, request, left_out) {
-                    Ok(shorter) => tokens = shorter,
-                    // Nothing is left to drop; the numbers are those of the shortest prompt.
-                    Err(_) => break,
-                }
-            }
-            dropped = whole - tokens.len().min(whole);
+            tokens = shortened(engine, request, tokens, context.saturating_sub(wanted))?;
+            dropped = whole.saturating_sub(tokens.len());
         }
         if tokens.is_empty() {
             return Err(ChatError::invalid("prompt", "the prompt is empty"));
@@ -104,23 +96,58 @@ impl Turn {
 
 /// Tokens of the request's prompt.
 pub(crate) fn count(engine: &Engine, request: &Request) -> Result<usize, ChatError> {
-    Ok(prompt(engine, request, 0)?.len())
+    Ok(prompt(engine, request, None)?.len())
 }
 
-/// The prompt's tokens without the `left_out` oldest turns after the system's.
-fn prompt(engine: &Engine, request: &Request, left_out: usize) -> Result<Vec<TokenId>, ChatError> {
+/// The prompt without as few of the oldest exchanges as leave it `room` tokens; without all but the
+/// last where that is still too long. A stranger's history has thousands of turns and each look
+/// renders a prompt, so the cut is found by halving.
+fn shortened(
+    engine: &Engine,
+    request: &Request,
+    whole: Vec<TokenId>,
+    room: usize,
+) -> Result<Vec<TokenId>, ChatError> {
+    let Prompt::Messages(messages) = &request.prompt else { return Ok(whole) };
+    let cuts = cuts(messages);
+    let (mut short, mut from, mut to) = (whole, 0, cuts.len());
+    if short.len() <= room || cuts.is_empty() {
+        return Ok(short);
+    }
+    // Whatever is cut before `from` is too long, and `short` fits once anything was found to.
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        let tokens = prompt(engine, request, Some(cuts[middle]))?;
+        let fits = tokens.len() <= room;
+        if fits || short.len() > room {
+            short = tokens;
+        }
+        if fits {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    Ok(short)
+}
+
+/// The prompt's tokens; where there is a `cut`, of the system's turns and those from there on.
+fn prompt(
+    engine: &Engine,
+    request: &Request,
+    cut: Option<usize>,
+) -> Result<Vec<TokenId>, ChatError> {
     let refused = |error: EngineError| ChatError::invalid("prompt", error.to_string());
     let messages = match &request.prompt {
-        Prompt::Text(text) if left_out == 0 => return engine.encode_text(text).map_err(refused),
-        Prompt::Text(_) => {
-            return Err(ChatError::invalid("overflow", "a text has no turns to drop"));
-        }
+        Prompt::Text(text) => return engine.encode_text(text).map_err(refused),
         Prompt::Messages(messages) => messages,
     };
     if messages.is_empty() {
         return Err(ChatError::invalid("prompt", "a conversation has at least one message"));
     }
-    let turns = without(messages, left_out)?;
+    let head = head(messages);
+    let turns: Vec<&Message> =
+        messages[..head].iter().chain(&messages[cut.unwrap_or(head)..]).collect();
     let tools = if request.tool_choice == ToolChoice::None { &[][..] } else { &request.tools };
     let Ok(template) = engine.template() else {
         if !tools.is_empty() {
@@ -143,17 +170,16 @@ fn prompt(engine: &Engine, request: &Request, left_out: usize) -> Result<Vec<Tok
     engine.encode_prompt(&prompt.map_err(refused)?).map_err(refused)
 }
 
-/// The conversation without its oldest turns after the system's; a tool's answer goes with its call.
-fn without(messages: &[Message], left_out: usize) -> Result<Vec<&Message>, ChatError> {
-    let head = messages.iter().take_while(|message| message.role == Role::System).count();
-    let mut cut = head + left_out;
-    while messages.get(cut).is_some_and(|message| message.role == Role::Tool) {
-        cut += 1;
-    }
-    if left_out > 0 && cut >= messages.len() {
-        return Err(ChatError::invalid("overflow", "the last turn alone does not fit"));
-    }
-    Ok(messages[..head].iter().chain(&messages[cut..]).collect())
+/// How many turns of the system a conversation begins with.
+fn head(messages: &[Message]) -> usize {
+    messages.iter().take_while(|message| message.role == Role::System).count()
+}
+
+/// Where a conversation may be cut, the longest rest first: before what a user says, so that a call
+/// goes with its answer, and a template that wants turns to alternate is content.
+fn cuts(messages: &[Message]) -> Vec<usize> {
+    let later = head(messages) + 1..messages.len();
+    later.filter(|&i| messages[i].role == Role::User).collect()
 }
 
 /// A conversation for a model that was trained on none: names, colons and lines.
@@ -320,21 +346,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_turns_go_whole_and_the_system_stays() {
+    fn a_conversation_is_cut_where_a_user_speaks() {
         let messages = [
             Message::system("s"),
             Message::user("u1"),
             Message::assistant(""),
             Message::tool("1", "t"),
             Message::user("u2"),
+            Message::assistant("a"),
+            Message::user("u3"),
         ];
-        let rows: [(usize, Option<&str>); 5] =
-            [(0, Some("su1tu2")), (1, Some("stu2")), (2, Some("su2")), (3, Some("su2")), (4, None)];
-        for (left_out, wanted) in rows {
-            let got = without(&messages, left_out).ok();
-            let got = got.map(|turns| turns.iter().map(|m| m.text.as_str()).collect::<String>());
-            assert_eq!(got.as_deref(), wanted, "{left_out}");
-        }
+        assert_eq!((head(&messages), cuts(&messages)), (1, vec![4, 6]));
+        assert_eq!(cuts(&messages[1..5]), [3], "without a system's turn");
+        assert_eq!(cuts(&messages[..2]), [0; 0], "one turn is not cut");
+        assert_eq!(cuts(&messages[..1]), [0; 0]);
     }
 
     #[test]

@@ -209,6 +209,17 @@ fn what_does_not_fit_is_told_with_numbers_or_dropped_as_asked() {
     let usage = answer.usage;
     assert!(usage.prompt_tokens <= 512 - 32, "{usage:?}");
     assert_eq!(usage.dropped_tokens, whole - usage.prompt_tokens);
+    // One exchange more would not have fitted.
+    let without_one = Request::new("small", [&[Message::system("be brief")], &turns[2..]].concat());
+    let exchange = whole - runtime.count_tokens(&without_one).unwrap();
+    assert!(usage.prompt_tokens + exchange + 4 > 512 - 32, "{usage:?}, {exchange} an exchange");
+    // Where the last turn alone is too long, that is an error with its numbers.
+    let long = Request {
+        overflow: Overflow::Anchored,
+        ..Request::new("small", [&turns[..2], &[Message::user("word ".repeat(900))]].concat())
+    };
+    let error = runtime.start(long, Box::new(|_| true)).unwrap_err();
+    assert!(matches!(error, ChatError::Context { prompt_tokens: 800.., .. }), "{error}");
     let overflow = Overflow::Stop;
     let short = Request { max_tokens: Some(1000), overflow, ..ask("one two", 1, 1) };
     let answer = runtime.ask(short).unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use self::body::{Body, Wanted};
 use crate::common::{id, rfc3339};
 use crate::house::{Call, House, good};
-use crate::stream::{self, Encode, SSE_MEDIA, sse};
+use crate::stream::{self, Encode, sse};
 use crate::trouble::{Kind, Trouble};
 
 /// What stands where. The path of the models is shared with OpenAI, whose routes have it.
@@ -205,8 +205,6 @@ impl Blocks {
 }
 
 impl Encode for Blocks {
-    fn begin(&mut self, _: &mut String) {}
-
     fn event(&mut self, _: usize, event: Event, out: &mut String) {
         match event {
             Event::Waiting { .. } | Event::Reading { .. } => {}
@@ -257,10 +255,6 @@ impl Encode for Blocks {
 
     fn alive(&self) -> &'static str {
         "event: ping\ndata: {\"type\":\"ping\"}\n\n"
-    }
-
-    fn media(&self) -> &'static str {
-        SSE_MEDIA
     }
 }
 

@@ -126,6 +126,18 @@ pub(crate) fn tool(
     Ok(Tool { name, description: description.unwrap_or_default(), parameters })
 }
 
+/// The tools of a request, each read by `one`, which is told where it stands; no more than there may be.
+pub(crate) fn tools<T>(
+    limits: &Limits,
+    tools: Option<Vec<T>>,
+    one: impl Fn(T, &str) -> Result<Tool, Trouble>,
+) -> Result<Vec<Tool>, Trouble> {
+    let tools = tools.unwrap_or_default();
+    at_most("tools", tools.len(), limits.tools, "tools")?;
+    let read = |(index, tool)| one(tool, &format!("tools[{index}]"));
+    tools.into_iter().enumerate().map(read).collect()
+}
+
 /// Tools have different names, and what must be called is there.
 pub(crate) fn check_tools(
     limits: &Limits,

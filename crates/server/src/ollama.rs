@@ -154,8 +154,6 @@ fn push_line(out: &mut String, line: &Value) {
 }
 
 impl Encode for Lines {
-    fn begin(&mut self, _: &mut String) {}
-
     fn event(&mut self, _: usize, event: Event, out: &mut String) {
         match event {
             Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}

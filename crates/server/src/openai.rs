@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use ondine_chat::{FinishReason, Sampling, TokenLogprob, Usage};
+use ondine_chat::{FinishReason, Sampling, TokenLogprob, ToolChoice, Usage};
 use serde_json::{Value, json};
 
 use crate::Limits;
@@ -167,6 +167,24 @@ fn copies(request: ondine_chat::Request, n: usize) -> Vec<ondine_chat::Request> 
             copy
         })
         .collect()
+}
+
+/// `"auto"`, `"none"`, `"required"`, or an object that has the name of the one function that has to be
+/// called at `place`, a JSON pointer: the two APIs put it in different ones.
+fn tool_choice(choice: Option<&Value>, place: &str) -> Result<ToolChoice, Trouble> {
+    let named = |object: &Value| Some(ToolChoice::Named(object.pointer(place)?.as_str()?.into()));
+    let chosen = match choice {
+        None | Some(Value::Null) => Some(ToolChoice::Auto),
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => Some(ToolChoice::Auto),
+            "none" => Some(ToolChoice::None),
+            "required" => Some(ToolChoice::Required),
+            _ => None,
+        },
+        Some(object) => named(object),
+    };
+    let wrong = "expected auto, none, required, or an object that names a function";
+    chosen.ok_or_else(|| Trouble::at("tool_choice", wrong))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::feed::Feed;
 /// Writes an API's stream.
 pub(crate) trait Encode: Send + 'static {
     /// What comes before the first event.
-    fn begin(&mut self, out: &mut String);
+    fn begin(&mut self, _: &mut String) {}
 
     /// An event of the answer with this index. `Failed` is the last that comes.
     fn event(&mut self, index: usize, event: Event, out: &mut String);
@@ -25,10 +25,14 @@ pub(crate) trait Encode: Send + 'static {
     fn end(&mut self, out: &mut String);
 
     /// What is sent when nothing else is; nothing where the API has no word for it.
-    fn alive(&self) -> &'static str;
+    fn alive(&self) -> &'static str {
+        ": still here\n\n"
+    }
 
     /// The media type.
-    fn media(&self) -> &'static str;
+    fn media(&self) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
 }
 
 /// One event of a server-sent stream. JSON in one line has no line breaks that would end it.
@@ -42,11 +46,6 @@ pub(crate) fn sse(out: &mut String, name: Option<&str>, data: &serde_json::Value
     *out += &data.to_string();
     *out += "\n\n";
 }
-
-/// A comment, which readers of server-sent events pass over.
-pub(crate) const SSE_ALIVE: &str = ": still here\n\n";
-/// The media type of server-sent events.
-pub(crate) const SSE_MEDIA: &str = "text/event-stream; charset=utf-8";
 
 struct Streaming<E> {
     feed: Feed,

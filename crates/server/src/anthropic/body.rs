@@ -148,14 +148,7 @@ impl Body {
             turn.add_to(&mut messages, &format!("messages[{index}]"))?;
         }
         let mut request = Request::new(self.model, messages);
-        let tools = self.tools.unwrap_or_default();
-        at_most("tools", tools.len(), limits.tools, "tools")?;
-        let tools: Result<Vec<Tool>, Trouble> = tools
-            .into_iter()
-            .enumerate()
-            .map(|(index, tool)| tool.tool(limits, &format!("tools[{index}]")))
-            .collect();
-        request.tools = tools?;
+        request.tools = common::tools(limits, self.tools, |tool, path| tool.tool(limits, path))?;
         request.tool_choice = match self.tool_choice {
             None => ToolChoice::Auto,
             Some(choice) => choice.choice()?,

@@ -221,14 +221,7 @@ impl ChatBody {
             messages.push(message);
         }
         let mut request = Request::new(self.model, messages);
-        let tools = self.tools.unwrap_or_default();
-        at_most("tools", tools.len(), limits.tools, "tools")?;
-        let tools: Result<Vec<Tool>, Trouble> = tools
-            .into_iter()
-            .enumerate()
-            .map(|(index, tool)| tool.tool(limits, &format!("tools[{index}]")))
-            .collect();
-        request.tools = tools?;
+        request.tools = common::tools(limits, self.tools, |tool, path| tool.tool(limits, path))?;
         common::check_tools(limits, &request.tools, &request.tool_choice, "tools")?;
         request.format = format(limits, self.format)?;
         self.options.unwrap_or_default().apply(limits, &mut request)?;

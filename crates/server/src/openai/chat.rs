@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use ondine_chat::{
-    Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall, ToolChoice,
-};
+use ondine_chat::{Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,9 +12,9 @@ use super::{Choosing, Cost, copies, error, finish, logprobs};
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
 use crate::house::{Call, good};
-use crate::stream::{self, Encode, SSE_ALIVE, SSE_MEDIA, sse};
+use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
-use crate::wire::{OneOr, shape};
+use crate::wire::OneOr;
 
 /// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
 #[derive(Debug, Deserialize)]
@@ -178,15 +176,8 @@ impl Body {
             .collect();
         let mut request = Request::new(self.model, messages?);
 
-        let tools = self.tools.unwrap_or_default();
-        at_most("tools", tools.len(), limits.tools, "tools")?;
-        let tools: Result<Vec<Tool>, Trouble> = tools
-            .into_iter()
-            .enumerate()
-            .map(|(index, tool)| tool.tool(limits, &format!("tools[{index}]")))
-            .collect();
-        request.tools = tools?;
-        request.tool_choice = tool_choice(self.tool_choice)?;
+        request.tools = common::tools(limits, self.tools, |tool, path| tool.tool(limits, path))?;
+        request.tool_choice = super::tool_choice(self.tool_choice.as_ref(), "/function/name")?;
         common::check_tools(limits, &request.tools, &request.tool_choice, "tool_choice")?;
         request.format = match self.response_format {
             None => Format::Text,
@@ -331,35 +322,6 @@ impl ResponseFormat {
     }
 }
 
-/// `"auto"`, `"none"`, `"required"`, or the one function that has to be called.
-fn tool_choice(choice: Option<Value>) -> Result<ToolChoice, Trouble> {
-    #[derive(Deserialize)]
-    struct Named {
-        function: Name,
-    }
-    #[derive(Deserialize)]
-    struct Name {
-        name: String,
-    }
-    let wrong = || {
-        let message = "expected auto, none, required, or an object that names a function";
-        Trouble::at("tool_choice", message)
-    };
-    match choice {
-        None | Some(Value::Null) => Ok(ToolChoice::Auto),
-        Some(Value::String(word)) => match word.as_str() {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            _ => Err(wrong()),
-        },
-        Some(object) => {
-            let named: Named = shape(&object).map_err(|_| wrong())?;
-            Ok(ToolChoice::Named(named.function.name))
-        }
-    }
-}
-
 /// Answers a conversation.
 pub(super) async fn chat(call: Call) -> Result<Response, Trouble> {
     let limits = call.house.limits.clone();
@@ -476,8 +438,6 @@ impl Chunks {
 }
 
 impl Encode for Chunks {
-    fn begin(&mut self, _: &mut String) {}
-
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
         match event {
             Event::Waiting { .. } | Event::Reading { .. } => {}
@@ -517,19 +477,13 @@ impl Encode for Chunks {
         }
         *out += "data: [DONE]\n\n";
     }
-
-    fn alive(&self) -> &'static str {
-        SSE_ALIVE
-    }
-
-    fn media(&self) -> &'static str {
-        SSE_MEDIA
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::shape;
+    use ondine_chat::ToolChoice;
 
     fn wanted(mut body: Value) -> Result<Wanted, Trouble> {
         body["model"] = "m".into();

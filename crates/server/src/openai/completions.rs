@@ -12,7 +12,7 @@ use super::{Choosing, Cost, copies, error, finish};
 use crate::Limits;
 use crate::common::{self, at_most, id, logprob, now_s, within};
 use crate::house::{Call, good};
-use crate::stream::{self, Encode, SSE_ALIVE, SSE_MEDIA, sse};
+use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
@@ -243,8 +243,6 @@ impl Chunks {
 }
 
 impl Encode for Chunks {
-    fn begin(&mut self, _: &mut String) {}
-
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
         match event {
             Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
@@ -280,14 +278,6 @@ impl Encode for Chunks {
             sse(out, None, &chunk);
         }
         *out += "data: [DONE]\n\n";
-    }
-
-    fn alive(&self) -> &'static str {
-        SSE_ALIVE
-    }
-
-    fn media(&self) -> &'static str {
-        SSE_MEDIA
     }
 }
 

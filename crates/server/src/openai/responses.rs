@@ -9,8 +9,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use ondine_chat::{
-    Answer, FinishReason, Format, Message, Overflow, Prompt, Request, Role, Tool, ToolCall,
-    ToolChoice, Usage,
+    Answer, FinishReason, Format, Message, Overflow, Prompt, Request, Role, Tool, ToolCall, Usage,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -22,7 +21,7 @@ use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
 use crate::house::{Call, Visit, good};
 use crate::trouble::{Kind, Trouble};
-use crate::wire::{OneOr, shape};
+use crate::wire::OneOr;
 
 /// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
 #[derive(Debug, Deserialize)]
@@ -172,15 +171,8 @@ impl Body {
         let messages = system.into_iter().chain(turns.iter().cloned());
         let mut request = Request::new(self.model.clone(), messages);
 
-        let tools = self.tools.unwrap_or_default();
-        at_most("tools", tools.len(), limits.tools, "tools")?;
-        let tools: Result<Vec<Tool>, Trouble> = tools
-            .into_iter()
-            .enumerate()
-            .map(|(index, tool)| tool.tool(limits, &format!("tools[{index}]")))
-            .collect();
-        request.tools = tools?;
-        request.tool_choice = tool_choice(self.tool_choice.as_ref())?;
+        request.tools = common::tools(limits, self.tools, |tool, path| tool.tool(limits, path))?;
+        request.tool_choice = super::tool_choice(self.tool_choice.as_ref(), "/name")?;
         common::check_tools(limits, &request.tools, &request.tool_choice, "tool_choice")?;
         let format = self.text.and_then(|text| text.format);
         let mut format_echo = json!({"type": "text"});
@@ -339,30 +331,6 @@ impl FormatIn {
     }
 }
 
-fn tool_choice(choice: Option<&Value>) -> Result<ToolChoice, Trouble> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-    let wrong = || {
-        let message = "expected auto, none, required, or an object that names a function";
-        Trouble::at("tool_choice", message)
-    };
-    match choice {
-        None | Some(Value::Null) => Ok(ToolChoice::Auto),
-        Some(Value::String(word)) => match word.as_str() {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            _ => Err(wrong()),
-        },
-        Some(object) => {
-            let named: Named = shape(object).map_err(|_| wrong())?;
-            Ok(ToolChoice::Named(named.name))
-        }
-    }
-}
-
 /// An answer's words as an item.
 fn message_item(id: &str, status: &str, text: Option<&str>) -> Value {
     let content: Vec<Value> = text.map(text_part).into_iter().collect();
@@ -504,6 +472,7 @@ pub(super) async fn forget(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::shape;
 
     fn wanted(body: &Value, earlier: Vec<Message>) -> Result<Wanted, Trouble> {
         shape::<Body>(body)?.wanted(&Limits::default(), earlier)

@@ -9,7 +9,7 @@ use super::{Frame, call_item, message_item, status, text_part};
 use crate::common::id;
 use crate::house::House;
 use crate::openai::error;
-use crate::stream::{Encode, SSE_ALIVE, SSE_MEDIA, sse};
+use crate::stream::{Encode, sse};
 use crate::trouble::Trouble;
 
 /// Writes the events of one response.
@@ -151,12 +151,4 @@ impl Encode for Events {
     }
 
     fn end(&mut self, _: &mut String) {}
-
-    fn alive(&self) -> &'static str {
-        SSE_ALIVE
-    }
-
-    fn media(&self) -> &'static str {
-        SSE_MEDIA
-    }
 }
