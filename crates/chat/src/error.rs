@@ -54,6 +54,21 @@ pub enum ChatError {
         /// How many there are in all.
         budget: u64,
     },
+    /// The app has no such session.
+    #[error("there is no session {id:?}")]
+    NoSession {
+        /// What was asked for.
+        id: String,
+    },
+    /// It cannot be done as things are now; as they will be, perhaps.
+    #[error("{0}")]
+    Conflict(String),
+    /// Whoever answers cannot do such things at all.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The disk does not do what it should.
+    #[error("the disk: {0}")]
+    Disk(String),
     /// The service is ending.
     #[error("the service is shutting down")]
     ShuttingDown,

@@ -18,6 +18,8 @@
 mod answer;
 mod error;
 mod event;
+mod keeper;
+mod kept;
 mod message;
 mod request;
 mod script;
@@ -25,6 +27,10 @@ mod script;
 pub use answer::Answer;
 pub use error::ChatError;
 pub use event::{Event, FinishReason, Timing, TokenLogprob, Usage};
+pub use keeper::{
+    Evicted, Eviction, Keep, Keeper, ModelStatus, Plan, Pulling, Shelf, Status, Wanted,
+};
+pub use kept::{NewSession, SessionInfo, Sessions};
 pub use message::{Message, Role, ToolCall};
 pub use request::{Format, Overflow, Prompt, Request, Sampling, Tool, ToolChoice};
 pub use script::Script;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::keeper::Keep;
 use crate::message::Message;
 
 /// What the model goes on from.
@@ -44,6 +45,11 @@ pub struct Request {
     pub app: String,
     /// Goes behind requests that somebody waits for.
     pub background: bool,
+    /// The kept conversation that it continues, where it continues one: what was computed for it is
+    /// worth keeping.
+    pub session: Option<String>,
+    /// How long the model stays in memory afterwards.
+    pub keep: Keep,
 }
 
 impl Request {
@@ -71,6 +77,8 @@ impl Request {
             overflow: Overflow::Error,
             app: String::new(),
             background: false,
+            session: None,
+            keep: Keep::Usual,
         }
     }
 }
@@ -148,6 +156,9 @@ pub enum Overflow {
     Error,
     /// The oldest turns after the system's are left out, whole; how many tokens they had is told.
     Anchored,
+    /// The oldest turns after the system's are replaced by a summary that the model writes of them; how
+    /// many tokens they had is told.
+    Summarize,
     /// The answer ends where the positions do.
     Stop,
 }

@@ -32,11 +32,10 @@ mod queue;
 mod turn;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use ondine_chat::{Chat, ChatError, Embed, Embedded, Model, Request, Sink};
+use ondine_chat::{Chat, ChatError, Embed, Embedded, Model, Request, Sink, Status};
 use ondine_engine::{EmbedOptions, Embedder, Engine};
 
 use turn::Turn;
@@ -61,33 +60,6 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits { memory: u64::MAX, waiting_of_app: 256, waiting: 1024, running: 16, answer: 4096 }
     }
-}
-
-/// What is going on, for whoever watches.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Status {
-    /// By model: requests that wait, requests that run, and how many tokens a second the last steps
-    /// evaluated.
-    pub models: BTreeMap<String, ModelStatus>,
-    /// Bytes in use, of those that [`Limits::memory`] allows.
-    pub memory_used: u64,
-    /// The budget.
-    pub memory: u64,
-}
-
-/// What one model is doing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ModelStatus {
-    /// Requests that wait, by app.
-    pub waiting: BTreeMap<String, usize>,
-    /// Requests that are being answered, by app.
-    pub running: BTreeMap<String, usize>,
-    /// Bytes of keys and values that are kept for later requests.
-    pub kept_bytes: u64,
-    /// Tokens that were evaluated, prompts and answers together, since it was added.
-    pub tokens: u64,
-    /// Tokens of prompts that were known from before, since it was added.
-    pub cached_tokens: u64,
 }
 
 struct Loaded {
@@ -152,7 +124,12 @@ impl Runtime {
 
     /// What is going on now.
     pub fn status(&self) -> Status {
-        let of = |loaded: &Loaded| (loaded.about.name.clone(), loaded.desk.status());
+        let of = |loaded: &Loaded| {
+            let mut status = loaded.desk.status();
+            (status.loaded, status.bytes) = (true, loaded.about.bytes);
+            status.sha256.clone_from(&loaded.about.sha256);
+            (loaded.about.name.clone(), status)
+        };
         Status {
             models: self.models.iter().map(of).collect(),
             memory_used: self.budget.used(),

@@ -55,7 +55,9 @@ impl Turn {
         }
         let wanted = match request.overflow {
             Overflow::Stop => 1,
-            Overflow::Error | Overflow::Anchored => request.max_tokens.unwrap_or(1),
+            Overflow::Error | Overflow::Anchored | Overflow::Summarize => {
+                request.max_tokens.unwrap_or(1)
+            }
         };
         let prompt_tokens = tokens.len();
         if prompt_tokens.saturating_add(wanted) > context {

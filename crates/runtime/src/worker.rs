@@ -15,17 +15,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ondine_chat::{ChatError, Event, FinishReason, Sink, Timing, TokenLogprob, Usage};
+use ondine_chat::{ChatError, Event, FinishReason, ModelStatus, Sink, Timing, TokenLogprob, Usage};
 use ondine_engine::{
     Engine, FinishReason as Ended, Session, SessionOptions, Share, Speech, Step, evaluate_together,
 };
 use ondine_model::{BATCH, Scratch};
 
+use crate::Limits;
 use crate::budget::Budget;
 use crate::past::Past;
 use crate::queue::Fair;
 use crate::turn::{Reading, Turn};
-use crate::{Limits, ModelStatus};
 
 /// How long a step may take while somebody speaks, in seconds: half of what a listener is promised.
 const STEP_S: f64 = 0.07;

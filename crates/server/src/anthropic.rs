@@ -29,14 +29,14 @@ pub(crate) fn routes() -> Router<Arc<House>> {
 fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Invalid | Kind::Context | Kind::Method => "invalid_request_error",
-        Kind::MediaType | Kind::Slow => "invalid_request_error",
+        Kind::MediaType | Kind::Slow | Kind::Conflict => "invalid_request_error",
         Kind::NoToken | Kind::WrongToken => "authentication_error",
         Kind::Forbidden => "permission_error",
         Kind::NoModel | Kind::NotFound => "not_found_error",
         Kind::TooLarge => "request_too_large",
         Kind::Busy => "rate_limit_error",
         Kind::Memory => "overloaded_error",
-        Kind::ShuttingDown | Kind::Internal => "api_error",
+        Kind::ShuttingDown | Kind::Unsupported | Kind::Disk | Kind::Internal => "api_error",
     }
 }
 
@@ -276,6 +276,9 @@ mod tests {
             (Kind::Busy, 429, "rate_limit_error"),
             (Kind::Memory, 529, "overloaded_error"),
             (Kind::ShuttingDown, 503, "api_error"),
+            (Kind::Conflict, 409, "invalid_request_error"),
+            (Kind::Unsupported, 501, "api_error"),
+            (Kind::Disk, 507, "api_error"),
             (Kind::Internal, 500, "api_error"),
         ];
         for (kind, own_status, own_word) in rows {

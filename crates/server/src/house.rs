@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
-use ondine_chat::{Chat, ChatError, Embed, Request as Asked};
+use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,6 +27,9 @@ use crate::{App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama
 pub(crate) struct House {
     pub(crate) chat: Arc<dyn Chat>,
     pub(crate) embed: Arc<dyn Embed>,
+    sessions: Option<Arc<dyn Sessions>>,
+    keeper: Option<Arc<dyn Keeper>>,
+    shelf: Option<Arc<dyn Shelf>>,
     doors: Arc<dyn Doors>,
     hosts: Hosts,
     pub(crate) limits: Limits,
@@ -130,10 +133,14 @@ struct Caller {
 
 /// All routes behind the doors.
 pub(crate) fn router(server: Server) -> Router {
-    let Server { chat, embed, doors, log, hosts, limits, version } = server;
+    let Server { chat, embed, sessions, keeper, shelf, doors, log, hosts, limits, version } =
+        server;
     let house = Arc::new(House {
         chat,
         embed,
+        sessions,
+        keeper,
+        shelf,
         doors,
         hosts,
         counters: Arc::new(Counters::new(log)),
@@ -250,6 +257,24 @@ impl House {
                 Err(Trouble::new(Kind::WrongToken, refusal.to_string()))
             }
         }
+    }
+
+    /// Whoever keeps conversations.
+    pub(crate) fn sessions(&self) -> Result<&Arc<dyn Sessions>, Trouble> {
+        let none = || Trouble::new(Kind::Unsupported, "this server keeps no conversations");
+        self.sessions.as_ref().ok_or_else(none)
+    }
+
+    /// Whoever holds models in memory.
+    pub(crate) fn keeper(&self) -> Result<&Arc<dyn Keeper>, Trouble> {
+        let none = || Trouble::new(Kind::Unsupported, "this server's models stay as they are");
+        self.keeper.as_ref().ok_or_else(none)
+    }
+
+    /// Whoever keeps models on disk.
+    pub(crate) fn shelf(&self) -> Result<&Arc<dyn Shelf>, Trouble> {
+        let none = || Trouble::new(Kind::Unsupported, "this server fetches no models");
+        self.shelf.as_ref().ok_or_else(none)
     }
 
     /// Does what takes a while without holding up other connections.

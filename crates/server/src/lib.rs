@@ -49,7 +49,7 @@ pub use net::{Door, Drained, Reach, ServeError, Stop};
 
 use std::sync::Arc;
 
-use ondine_chat::{Chat, Embed};
+use ondine_chat::{Chat, Embed, Keeper, Sessions, Shelf};
 
 /// What is served, to whom, within which limits.
 pub struct Server {
@@ -57,6 +57,12 @@ pub struct Server {
     pub chat: Arc<dyn Chat>,
     /// Turns texts into vectors.
     pub embed: Arc<dyn Embed>,
+    /// Keeps conversations, where somebody does.
+    pub sessions: Option<Arc<dyn Sessions>>,
+    /// Holds models in memory, where somebody says how.
+    pub keeper: Option<Arc<dyn Keeper>>,
+    /// Keeps models on disk, where somebody does.
+    pub shelf: Option<Arc<dyn Shelf>>,
     /// Says who may ask.
     pub doors: Arc<dyn Doors>,
     /// Takes a line for each request.
@@ -75,6 +81,9 @@ impl Server {
         Server {
             chat,
             embed,
+            sessions: None,
+            keeper: None,
+            shelf: None,
             doors,
             log: Arc::new(NoLog),
             hosts: Hosts::default(),

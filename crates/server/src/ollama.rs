@@ -264,6 +264,9 @@ mod tests {
             (Kind::NoModel, 404),
             (Kind::TooLarge, 413),
             (Kind::Busy, 429),
+            (Kind::Conflict, 409),
+            (Kind::Unsupported, 501),
+            (Kind::Disk, 507),
             (Kind::Internal, 500),
             (Kind::ShuttingDown, 503),
         ];

@@ -47,6 +47,9 @@ fn words(kind: Kind) -> (&'static str, Option<&'static str>) {
         Kind::Busy => ("rate_limit_error", Some("rate_limit_exceeded")),
         Kind::Memory => ("server_error", Some("out_of_memory")),
         Kind::ShuttingDown => ("server_error", Some("shutting_down")),
+        Kind::Conflict => ("invalid_request_error", Some("conflict")),
+        Kind::Unsupported => ("server_error", Some("unsupported")),
+        Kind::Disk => ("server_error", Some("insufficient_storage")),
         Kind::Internal => ("server_error", Some("internal_error")),
     }
 }
@@ -204,6 +207,9 @@ mod tests {
             (Kind::Busy, 429, "rate_limit_error", Some("rate_limit_exceeded")),
             (Kind::Memory, 503, "server_error", Some("out_of_memory")),
             (Kind::ShuttingDown, 503, "server_error", Some("shutting_down")),
+            (Kind::Conflict, 409, "invalid_request_error", Some("conflict")),
+            (Kind::Unsupported, 501, "server_error", Some("unsupported")),
+            (Kind::Disk, 507, "server_error", Some("insufficient_storage")),
             (Kind::Internal, 500, "server_error", Some("internal_error")),
         ];
         for (kind, status, own_kind, code) in rows {

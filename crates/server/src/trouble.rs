@@ -23,13 +23,16 @@ pub(crate) enum Kind {
     Busy,
     Memory,
     ShuttingDown,
+    Conflict,
+    Unsupported,
+    Disk,
     Internal,
 }
 
 impl Kind {
     /// All of them, for tables that must miss none.
     #[cfg(test)]
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 18] = [
         Kind::Invalid,
         Kind::Context,
         Kind::NoToken,
@@ -44,6 +47,9 @@ impl Kind {
         Kind::Busy,
         Kind::Memory,
         Kind::ShuttingDown,
+        Kind::Conflict,
+        Kind::Unsupported,
+        Kind::Disk,
         Kind::Internal,
     ];
 
@@ -60,6 +66,9 @@ impl Kind {
             Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
             Kind::Memory | Kind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+            Kind::Disk => StatusCode::INSUFFICIENT_STORAGE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -81,6 +90,9 @@ impl Kind {
             Kind::Busy => "busy",
             Kind::Memory => "memory",
             Kind::ShuttingDown => "shutting_down",
+            Kind::Conflict => "conflict",
+            Kind::Unsupported => "unsupported",
+            Kind::Disk => "disk",
             Kind::Internal => "internal",
         }
     }
@@ -146,6 +158,10 @@ impl From<ChatError> for Trouble {
                 Trouble { retry_after_s: Some(MEMORY_RETRY_S), ..of(Kind::Memory) }
             }
             ChatError::ShuttingDown => of(Kind::ShuttingDown),
+            ChatError::NoSession { .. } => Trouble::new(Kind::NotFound, "there is no such session"),
+            ChatError::Conflict(_) => of(Kind::Conflict),
+            ChatError::Unsupported(_) => of(Kind::Unsupported),
+            ChatError::Disk(_) => of(Kind::Disk),
             ChatError::Internal(_) => of(Kind::Internal),
             // A kind of error that is newer than this table is no fault of the client.
             _ => of(Kind::Internal),
@@ -194,6 +210,10 @@ mod tests {
                 Some(MEMORY_RETRY_S),
             ),
             (ChatError::ShuttingDown, Kind::ShuttingDown, 503, None, None),
+            (ChatError::NoSession { id: "x".into() }, Kind::NotFound, 404, None, None),
+            (ChatError::Conflict("x".into()), Kind::Conflict, 409, None, None),
+            (ChatError::Unsupported("x".into()), Kind::Unsupported, 501, None, None),
+            (ChatError::Disk("full".into()), Kind::Disk, 507, None, None),
             (ChatError::Internal("x".into()), Kind::Internal, 500, None, None),
         ];
         for (error, kind, status, param, retry) in rows {
