@@ -141,7 +141,8 @@ fn write(path: &Path, apps: &[Entry]) -> Result<(), Failure> {
     })
 }
 
-fn own_folder(folder: &Path) -> std::io::Result<()> {
+/// A folder for its user alone, made where it is missing.
+pub(crate) fn own_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -11,6 +11,7 @@ use ondine_engine::KvType;
 use ondine_tensor::Isa;
 
 use crate::commands;
+use crate::cores;
 use crate::failure::Failure;
 use crate::memory;
 
@@ -62,6 +63,8 @@ pub(crate) enum Value {
         /// The limit.
         max: u64,
     },
+    /// How many threads, or `auto`, which is as if nothing was said.
+    Threads,
     /// A number.
     Number {
         /// The least that makes sense.
@@ -120,8 +123,8 @@ const THREADS: Flag = Flag {
     short: Some('t'),
     ..flag(
         "threads",
-        Value::Count { min: 1, max: THREADS_MAX },
-        "Threads that compute [default: one a core]",
+        Value::Threads,
+        "Threads that compute [default: auto, one for each core that is not a slow one]",
     )
 };
 const ISA: Flag = flag("isa", Value::Isa, "Instruction set [default: the best of this machine]");
@@ -608,6 +611,7 @@ fn argument(flag: &'static Flag) -> Arg {
             take(arg, "X", ValueParser::new(move |text: &str| number(text, min, max)))
         }
         Value::Tokens => take(arg, "IDS", ValueParser::new(tokens)),
+        Value::Threads => take(arg, "N", ValueParser::new(threads)),
         Value::Isa => take(arg, "ISA", ValueParser::new(isa)),
         Value::Words(name) => take(arg, name, value_parser!(String)).num_args(1..),
         Value::Choice(name, words) => take(arg, name, PossibleValuesParser::new(words).into()),
@@ -626,6 +630,15 @@ fn number(text: &str, min: f32, max: f32) -> Result<f32, String> {
 fn tokens(text: &str) -> Result<Vec<u32>, String> {
     let ids: Result<Vec<u32>, _> = text.split(',').map(|id| id.trim().parse()).collect();
     ids.map_err(|_| "expected token ids separated by commas, such as 1,2,3".to_string())
+}
+
+fn threads(text: &str) -> Result<Option<usize>, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(None),
+        Ok(count) if (1..=THREADS_MAX).contains(&count) => Ok(Some(count as usize)),
+        Ok(_) => Err(format!("{text} is not in 1..={THREADS_MAX}")),
+        Err(_) => Err("expected a number or `auto`".to_string()),
+    }
 }
 
 fn isa(text: &str) -> Result<Isa, String> {
@@ -722,10 +735,9 @@ impl<'a> Arguments<'a> {
         self.get(name).unwrap_or_default()
     }
 
-    /// How many threads compute: what was asked, or one a core.
+    /// How many threads compute: what was asked, or what suits the machine.
     pub(crate) fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.count("threads").unwrap_or_else(cores)
+        self.get::<Option<usize>>("threads").flatten().unwrap_or_else(cores::threads)
     }
 
     /// What keys and values are stored as.

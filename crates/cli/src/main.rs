@@ -7,6 +7,7 @@
 mod apps;
 mod chat;
 mod commands;
+mod cores;
 mod failure;
 mod flags;
 mod input;

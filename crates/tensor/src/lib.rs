@@ -14,7 +14,7 @@
 //! | `layout` | how the rows of a matrix lie: as in the file, or interleaved |
 //! | [`kv`] | what keys and values are stored as |
 //! | [`isa`], `simd` | the instruction sets, one file each, behind one vocabulary |
-//! | [`pool`] | the threads |
+//! | [`pool`], [`cores`] | the threads, and where one may run |
 //! | [`cpu`], `kernel` | the fused operations a language model is made of |
 //!
 //! This is the only crate in which `unsafe` compiles. Kernel bodies have none, but for the one of
@@ -23,6 +23,7 @@
 //! and each block names the fact it relies on.
 
 pub mod bytes;
+pub mod cores;
 pub mod cpu;
 pub mod dtype;
 pub mod isa;

@@ -54,12 +54,21 @@ impl ReadProbe {
 pub fn int8_probe(cpu: &Cpu, rounds: usize) -> u64 {
     let total = Mutex::new(0u64);
     cpu.pool().run_all(&|_| {
-        let line = vec![3i8; 4 * panel::lanes(cpu.isa()) * 16];
-        let quads = vec![[1i8, -2, 3, -4]; 16 * 12];
-        let done = on!(cpu.isa(), multiply(&line, &quads, rounds));
+        let done = int8_alone(cpu.isa(), rounds);
         *total.lock().unwrap_or_else(|e| e.into_inner()) += done;
     });
     total.into_inner().unwrap_or_else(|e| e.into_inner())
+}
+
+/// The same on the calling thread alone.
+///
+/// # Panics
+/// Where the machine does not have the set.
+pub fn int8_alone(isa: Isa, rounds: usize) -> u64 {
+    assert!(isa.is_available(), "{isa} on this machine");
+    let line = vec![3i8; 4 * panel::lanes(isa) * 16];
+    let quads = vec![[1i8, -2, 3, -4]; 16 * 12];
+    on!(isa, multiply(&line, &quads, rounds))
 }
 
 vectors! {

@@ -12,6 +12,7 @@ use ondine_tensor::probe::{ReadProbe, int8_probe};
 use ondine_tensor::{Cpu, Rows, argmax};
 use serde_json::{Value, json};
 
+use crate::cores;
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
@@ -114,6 +115,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
             "depth": plan.depth,
             "kv": shape.kv.name(),
             "threads": cpu.threads(),
+            "core_rates": cores::rates().map(|rates| rates.shares().to_vec()),
             "isa": cpu.isa().to_string(),
         }));
     }
@@ -140,6 +142,10 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
                 ""
             ))?;
         }
+    }
+    if let Some(rates) = cores::rates() {
+        let shares: Vec<String> = rates.shares().iter().map(|rate| format!("{rate:.2}")).collect();
+        answer.row(format_args!("cores   {} of the fastest", shares.join(" ")))?;
     }
     answer.row(format_args!("load    {load_s:>20.3} s"))?;
     if let Some(peak) = peak_rss_mib {

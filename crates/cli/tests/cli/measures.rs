@@ -1,7 +1,8 @@
 //! `ondine inspect`, `logits`, `perplexity` and `bench`: what they print and in which form.
 
 use crate::support::{
-    CONTEXT, FOLDER_VOCAB, Folder, model_folder, ondine, ondine_with, shared, tiny_model,
+    CONTEXT, FOLDER_VOCAB, Folder, command, finish, model_folder, ondine, ondine_with, shared,
+    tiny_model,
 };
 
 #[test]
@@ -153,4 +154,34 @@ fn bench_reports_medians_with_their_samples() {
         complaint.contains("2000000") && complaint.contains(&CONTEXT.to_string()),
         "{complaint}"
     );
+}
+
+/// Cores are measured once and kept; a slow one gets no thread unless somebody asks for it.
+#[test]
+#[cfg(target_os = "linux")]
+fn slow_cores_get_no_thread() {
+    let folder = Folder::new();
+    let (model, home) = (tiny_model(&folder), folder.path("home"));
+    let threads = |asked: &[&str]| {
+        let line = [&["bench", "-m", &model, "-p", "1", "-n", "0", "-r", "1", "--json"], asked];
+        let output = command(&line.concat()).env("ONDINE_HOME", &home).output().unwrap();
+        finish(output).json()["threads"].as_u64().unwrap()
+    };
+    let free = threads(&[]);
+    assert_eq!(threads(&["--threads", "auto"]), free);
+    let kept = std::path::Path::new(&home).join("cores.json");
+    let Ok(text) = std::fs::read_to_string(&kept) else {
+        println!("skipped: this machine gives the test a single core");
+        return;
+    };
+    let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let rates = file["rates"].as_array_mut().unwrap();
+    rates.fill(0.3.into());
+    rates[0] = 1.0.into();
+    std::fs::write(&kept, file.to_string()).unwrap();
+    assert_eq!(threads(&[]), 1, "the others were found to be slow");
+    assert_eq!(threads(&["--threads", "2"]), 2, "what is asked for is done");
+    // What was not written here is not believed.
+    std::fs::write(&kept, text.replace("rates", "x")).unwrap();
+    assert_eq!(threads(&[]), free);
 }
