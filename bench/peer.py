@@ -42,7 +42,7 @@ class Peer:
     """One model, and a context for each way of attention that is asked for. `repack` is llama.cpp's default; without
     it weights stay as filed."""
 
-    def __init__(self, path, threads, context, repack=True):
+    def __init__(self, path, threads, context, repack=True, kv="f16"):
         # What the interpreter and its imports hold is not llama.cpp's.
         self.before_mib = memory_mib("VmRSS")
         lib.llama_log_set(_quiet, ctypes.c_void_p(0))
@@ -52,7 +52,7 @@ class Peer:
         self.model = lib.llama_model_load_from_file(path.encode(), options)
         if not self.model:
             raise SystemExit(f"llama.cpp does not load {path}")
-        self.threads, self.positions, self.contexts = threads, context, {}
+        self.threads, self.positions, self.contexts, self.kv = threads, context, {}, kv
         self.text = lib.llama_model_get_vocab(self.model)
         self.vocab = lib.llama_vocab_n_tokens(self.text)
         self.use("auto")
@@ -65,6 +65,7 @@ class Peer:
             options.n_batch = options.n_ubatch = min(512, self.positions)
             options.n_threads = options.n_threads_batch = self.threads
             options.flash_attn_type = FLASH[flash]
+            options.type_k = options.type_v = {"f32": lib.GGML_TYPE_F32, "f16": lib.GGML_TYPE_F16}[self.kv]
             context = lib.llama_init_from_model(self.model, options)
             if not context:
                 raise SystemExit(f"llama.cpp makes no context of {self.positions} tokens, flash attention {flash}")
@@ -246,7 +247,10 @@ def start(args):
 
 def logits(args):
     tokens = json.load(open(args.tokens))
-    peer = Peer(args.model, args.t, len(tokens) + 8, not args.no_repack)
+    peer = Peer(args.model, args.t, len(tokens) + 8, not args.no_repack, args.kv)
+    if args.kv == "f32":
+        # Flash attention rounds keys and values to 16 bits on its way through them, whatever they are stored as.
+        peer.use("off")
     rows = []
     for at in range(0, len(tokens), 1 if args.singly else 512):
         part = tokens[at : at + (1 if args.singly else 512)]
@@ -266,6 +270,7 @@ def main():
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("-t", type=int, default=2)
     parser.add_argument("--no-repack", action="store_true", help="weights stay as they are filed")
+    parser.add_argument("--kv", choices=("f32", "f16"), default="f16", help="logits: what keys and values are stored as")
     parser.add_argument("--singly", action="store_true", help="logits: evaluate token by token, not as one prompt")
     args = parser.parse_args()
     if args.verb == "serve":

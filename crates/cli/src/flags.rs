@@ -105,7 +105,7 @@ const THREADS_MAX: u64 = 1024;
 const TOKENS_MAX: u64 = 1 << 30;
 
 /// The names of `KvType`, as `--kv` takes them.
-const KV_TYPES: &[&str] = &["f16", "int8"];
+const KV_TYPES: &[&str] = &["f32", "f16", "int8"];
 
 // What several commands share.
 const MODEL: Flag = Flag {
@@ -143,7 +143,7 @@ const KV: Flag = Flag {
     ..flag(
         "kv",
         Value::Choice("TYPE", KV_TYPES),
-        "What keys and values are stored as: int8 takes half the memory and is less exact",
+        "What keys and values are stored as: int8 takes half the memory and is less exact, f32 is exact and slow",
     )
 };
 const JSON: Flag = flag("json", Value::Switch, "Print JSON");
@@ -851,6 +851,7 @@ mod tests {
             ("ondine run --isa sparkle x", false),
             ("ondine run --isa scalar x", true),
             ("ondine run --kv int8 x", true),
+            ("ondine run --kv f32 x", true),
             ("ondine run --kv int4 x", false),
             ("ondine run --kv", false),
             ("ondine bench -m f --kv f16", true),

@@ -11,6 +11,8 @@ use crate::kernel::attend;
 /// What a key or a value is stored as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KvType {
+    /// 32-bit floats, as they are computed: exact, and slow.
+    F32,
     /// 16-bit floats.
     #[default]
     F16,
@@ -19,10 +21,11 @@ pub enum KvType {
     Int8,
 }
 
-const ALL: [(KvType, &str); 2] = [(KvType::F16, "f16"), (KvType::Int8, "int8")];
+const ALL: [(KvType, &str); 3] =
+    [(KvType::F32, "f32"), (KvType::F16, "f16"), (KvType::Int8, "int8")];
 
 impl KvType {
-    /// Both, the exact one first.
+    /// All, the exact one first.
     pub fn all() -> impl Iterator<Item = KvType> {
         ALL.iter().map(|(kv, _)| *kv)
     }
@@ -36,12 +39,18 @@ impl KvType {
     /// number.
     pub fn lines(self, kv_heads: usize, head_dim: usize) -> Option<usize> {
         match self {
-            KvType::F16 => {
-                let halves = kv_heads.checked_mul(head_dim)?.checked_mul(attend::PAGE)?;
-                Some(halves.div_ceil(size_of::<KvLine>() / size_of::<half::f16>()))
-            }
+            KvType::F32 => KvType::plain(kv_heads, head_dim, size_of::<f32>()),
+            KvType::F16 => KvType::plain(kv_heads, head_dim, size_of::<half::f16>()),
             KvType::Int8 => kv_heads.checked_mul(attend::bytes::lines(head_dim)?),
         }
+    }
+}
+
+impl KvType {
+    /// Lines of numbers of `size` bytes.
+    fn plain(kv_heads: usize, head_dim: usize, size: usize) -> Option<usize> {
+        let numbers = kv_heads.checked_mul(head_dim)?.checked_mul(attend::PAGE)?;
+        Some(numbers.div_ceil(size_of::<KvLine>() / size))
     }
 }
 
@@ -53,7 +62,7 @@ impl fmt::Display for KvType {
 
 /// A name that is no type of keys and values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no type of keys and values; expected f16 or int8")]
+#[error("`{0}` is no type of keys and values; expected f32, f16 or int8")]
 pub struct KvTypeError(String);
 
 impl FromStr for KvType {
@@ -111,16 +120,16 @@ mod tests {
     #[test]
     fn lines_are_what_a_page_takes() {
         let rows = [
-            // (heads, head_dim), lines of f16, lines of int8: a quarter of the width and a scale.
-            ((8, 64), 256, 136),
-            ((3, 80), 120, 63),
-            ((1, 12), 6, 5),
-            ((1, 1), 1, 5),
-            ((3, 1), 2, 15),
+            // (heads, head_dim), lines of f32, of f16, of int8: a quarter of the width and a scale.
+            ((8, 64), 512, 256, 136),
+            ((3, 80), 240, 120, 63),
+            ((1, 12), 12, 6, 5),
+            ((1, 1), 1, 1, 5),
+            ((3, 1), 3, 2, 15),
         ];
-        for ((heads, dim), halves, bytes) in rows {
+        for ((heads, dim), floats, halves, bytes) in rows {
             let got = KvType::all().map(|kv| kv.lines(heads, dim)).collect::<Vec<_>>();
-            assert_eq!(got, [Some(halves), Some(bytes)], "{heads} x {dim}");
+            assert_eq!(got, [Some(floats), Some(halves), Some(bytes)], "{heads} x {dim}");
         }
         for kv in KvType::all() {
             assert_eq!(kv.lines(usize::MAX, 2), None);

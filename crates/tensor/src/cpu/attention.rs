@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::{Cpu, Scratch, lock};
-use crate::kernel::attend::{self, MAX_COLS, Span, Weight, Work, bytes, halves};
+use crate::kernel::attend::{self, MAX_COLS, Span, Weight, Work, bytes, floats, halves};
 use crate::kv::{KvLine, KvType};
 use crate::pool::{Chunks, Parts};
 use crate::rows::Rows;
@@ -89,6 +89,7 @@ impl Cpu {
                 let rows = (&k.row(r)[head.clone()], &v.row(r)[head]);
                 let page = (&mut *keys, &mut *values);
                 match pages.kv {
+                    KvType::F32 => floats::store(rows, page, h, slot),
                     KvType::F16 => halves::store(self.isa, rows, page, h, slot, rounded),
                     KvType::Int8 => bytes::store(self.isa, rows, page, h, slot, rounded_bytes),
                 }

@@ -3,8 +3,8 @@
 //!
 //! A page holds PAGE tokens. All query heads that share the key/value head, and during a prompt
 //! several positions too, are columns of one tile: each key and each value is read once for all of
-//! them. What is done with keys and values stands in one file a type: 16-bit floats in
-//! `attend/halves.rs`, bytes in `attend/bytes.rs`. What lies between the two is here.
+//! them. What is done with keys and values stands in one file a type: 32-bit floats in
+//! `attend/floats.rs`, 16-bit floats in `attend/halves.rs`, bytes in `attend/bytes.rs`. What lies between the two is here.
 //!
 //! A long span goes in pieces of [`PIECE`] pages, so that scores stay in the first cache and threads
 //! can share a head. Each piece gives sums weighted by e^(score - its own peak); [`merge`] puts
@@ -38,6 +38,7 @@ macro_rules! by_count {
 }
 
 pub(crate) mod bytes;
+pub(crate) mod floats;
 pub(crate) mod halves;
 
 /// Tokens in a page of keys and values.
@@ -107,6 +108,7 @@ pub(crate) fn attend(
     let Work { scores, halves, bytes } = work;
     scores.resize(seen.len() * tokens, 0.0);
     match span.kv {
+        KvType::F32 => floats::scores(queries, span, scores),
         KvType::F16 => halves::scores(isa, queries, span, halves, scores),
         KvType::Int8 => bytes::scores(isa, queries, span, bytes, scores),
     }
@@ -119,6 +121,7 @@ pub(crate) fn attend(
         scores[seen.end..].fill(0.0);
     }
     match span.kv {
+        KvType::F32 => floats::sums(scores, span, seen, out),
         KvType::F16 => halves::sums(isa, scores, span, seen, out),
         KvType::Int8 => bytes::sums(isa, scores, span, seen, bytes, out),
     }

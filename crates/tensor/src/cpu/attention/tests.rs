@@ -53,6 +53,7 @@ impl Kv {
 fn stored(kv: KvType, x: &[f32]) -> Vec<f64> {
     let largest = x.iter().fold(0f32, |m, x| m.max(x.abs()));
     let of = |x: &f32| match kv {
+        KvType::F32 => f64::from(*x),
         KvType::F16 => f64::from(f16::from_f32(*x).to_f32()),
         KvType::Int8 => {
             let byte = (x * (127.0 / largest)).round_ties_even();
@@ -124,7 +125,7 @@ fn slow_attend_seeing(
 /// what is left, where the rounding of the values themselves (the reference has it too) is 4e-2.
 fn bound(kv: KvType) -> f64 {
     match kv {
-        KvType::F16 => 2e-5,
+        KvType::F32 | KvType::F16 => 2e-5,
         KvType::Int8 => 4e-3,
     }
 }
@@ -332,7 +333,7 @@ fn what_is_no_number_is_no_number_to_whoever_sees_it() {
                 for r in 0..40 {
                     let sees = (20..30).contains(&r);
                     let finite = out.row(r).iter().all(|x| x.is_finite());
-                    // Floats out of sight still meet a weight of zero, bytes have no NaN to give.
+                    // Halves out of sight still meet a weight of zero, bytes have no NaN to give.
                     let passes = if kv == KvType::F16 { !(sees && finite) } else { finite != sees };
                     assert!(passes, "{kv} {isa} {bad} in a key: {of_keys}; row {r}: {finite}");
                 }
