@@ -136,8 +136,10 @@ impl Store {
             if let Some(pulled) = self.already(&job, check)? {
                 return Ok(pulled);
             }
-            if let Some(manifest) =
-                self.same_source(&job)?.filter(|now| Some(now) != before.as_ref())
+            // Where a digest is wanted, they have not: what is there under another name is older.
+            if job.expected.is_none()
+                && let Some(manifest) =
+                    self.same_source(&job)?.filter(|now| Some(now) != before.as_ref())
             {
                 return self.activate(&job, manifest, true);
             }
