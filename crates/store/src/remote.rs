@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::fetch::BLOB_BYTES_MAX;
 use crate::http::{Client, Reply, Token};
+use crate::release::{Key, RELEASE_BYTES_MAX, Release, SIGNATURE_BYTES_MAX};
 use crate::source::{Source, is_gguf};
 use crate::url::Url;
 
@@ -38,6 +39,18 @@ pub(crate) struct Remote {
     pub(crate) token: Option<Token>,
 }
 
+impl From<&Release> for Remote {
+    fn from(release: &Release) -> Remote {
+        Remote {
+            url: release.url.clone(),
+            digest: Some(release.digest),
+            bytes: Some(release.bytes),
+            revision: None,
+            token: None,
+        }
+    }
+}
+
 /// The servers.
 pub(crate) struct Servers<'a> {
     pub(crate) client: &'a Client,
@@ -53,7 +66,8 @@ impl Servers<'_> {
     /// Finds the one file that a source means. The source that is given back names it whole.
     pub(crate) fn find(&self, source: &Source) -> Result<Option<(Source, Remote)>, StoreError> {
         match source {
-            Source::File(_) => Ok(None),
+            // A release is asked for with its key: see `release`.
+            Source::File(_) | Source::Signed(_) => Ok(None),
             Source::Address(url) => {
                 let (url, token) = (url.clone(), None);
                 let remote = Remote { url, digest: None, bytes: None, revision: None, token };
@@ -87,6 +101,20 @@ impl Servers<'_> {
                 Ok(Some((source.clone(), remote)))
             }
         }
+    }
+
+    /// The newest release of a channel, signed with a key.
+    pub(crate) fn release(&self, url: &Url, key: &Key, now_s: u64) -> Result<Release, StoreError> {
+        let text = self.client.get(url, &[], None)?.all(RELEASE_BYTES_MAX)?;
+        let beside = url.and(".minisig");
+        let mut signature = match self.client.get(&beside, &[], None) {
+            Err(StoreError::Status { status: 404, url }) => {
+                return Err(StoreError::Signature { url, reason: "there is no signature" });
+            }
+            reply => reply?,
+        };
+        let signature = signature.all(SIGNATURE_BYTES_MAX)?;
+        Release::read(&text, &signature, key, url, now_s)
     }
 
     /// The commit that a branch or tag stands for now: all further questions are about it, so that

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::StoreError;
+use crate::release::title;
 use crate::url::Url;
 
 /// Characters a part of a repository's name may have.
@@ -19,6 +20,8 @@ pub enum Source {
     File(PathBuf),
     /// A file of the web.
     Address(Url),
+    /// A channel of signed releases: the address of the newest one.
+    Signed(Url),
     /// A file of a repository as Hugging Face lays them out.
     Hub {
         /// Whose it is.
@@ -65,6 +68,14 @@ impl FromStr for Source {
             return registry(rest).ok_or_else(|| {
                 wrong("expected ollama:model or ollama:owner/model, then :tag where needed")
             });
+        }
+        if let Some(rest) = text.strip_prefix("signed:") {
+            let url: Url = rest.parse()?;
+            return if url.path().ends_with(".json") && !title(&url).is_empty() {
+                Ok(Source::Signed(url))
+            } else {
+                Err(wrong("expected signed: and the address of a release, https://host/model.json"))
+            };
         }
         if text.contains("://") {
             return Ok(Source::Address(text.parse()?));
@@ -144,6 +155,7 @@ impl Source {
                 stem(&name).to_string()
             }
             Source::Address(url) => stem(url.path()).to_string(),
+            Source::Signed(url) => title(url).to_string(),
             Source::Hub { file: Some(file), .. } => stem(file).to_string(),
             Source::Hub { repository, .. } => repository.clone(),
             Source::Registry { model, tag, .. } if tag == "latest" => model.clone(),
@@ -165,6 +177,7 @@ impl fmt::Display for Source {
         match self {
             Source::File(path) => write!(f, "{}", path.display()),
             Source::Address(url) => write!(f, "{url}"),
+            Source::Signed(url) => write!(f, "signed:{url}"),
             Source::Hub { owner, repository, file, revision } => {
                 write!(f, "hf:{owner}/{repository}")?;
                 if let Some(file) = file {
@@ -190,6 +203,12 @@ mod tests {
             ("model.gguf", Some("model.gguf"), "model"),
             ("../Model.GGUF", Some("../Model.GGUF"), "Model"),
             ("https://h/a/b.gguf?x=1", Some("https://h/a/b.gguf?x=1"), "b"),
+            ("signed:https://h/a/m.json", Some("signed:https://h/a/m.json"), "m"),
+            ("signed:https://h/m.json?x", Some("signed:https://h/m.json?x"), "m"),
+            ("signed:https://h/m.gguf", None, ""),
+            ("signed:https://h/.json", None, ""),
+            ("signed:m.json", None, ""),
+            ("signed:file:///m.json", None, ""),
             ("hf:o/r", Some("hf:o/r"), "r"),
             ("hf:o/r/a b.gguf", Some("hf:o/r/a b.gguf"), "a b"),
             ("hf:o/r/sub/m.gguf@refs/pr/1", Some("hf:o/r/sub/m.gguf@refs/pr/1"), "m"),
