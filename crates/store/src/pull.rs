@@ -148,7 +148,8 @@ impl Store {
         check: &Check<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Pulled, StoreError> {
-        let brought = self.bring_into(&job, check, watch);
+        let mut watch = |step: Step| watch(Step { digest: job.expected, ..step });
+        let brought = self.bring_into(&job, check, &mut watch);
         if matches!(brought, Err(StoreError::Refused { .. })) {
             self.decline(&job)?;
         }
@@ -175,7 +176,7 @@ impl Store {
         let _part = Lock::wait(&self.layout.path(Entry::PartLock(key)), Share::Alone, || {
             waited = true;
             let (done, total) = Part::progress(&self.layout, key).unwrap_or_default();
-            tell(watch, Step { done, total, waiting: true })
+            tell(watch, Step { done, total, waiting: true, ..Step::default() })
         })?;
         if waited {
             // Whoever was waited for may have brought it all.

@@ -30,6 +30,8 @@ pub enum Source {
         repository: String,
         /// The file, with the folders of the repository before it; the only one where not said.
         file: Option<String>,
+        /// How the file's name ends, instead of all of it: `Q4_K_M`.
+        quantisation: Option<String>,
         /// A branch, a tag or a commit; `main` where not said.
         revision: Option<String>,
     },
@@ -61,7 +63,9 @@ impl FromStr for Source {
         let wrong = |reason| StoreError::Source { text: text.to_string(), reason };
         if let Some(rest) = text.strip_prefix("hf:") {
             return hub(rest).ok_or_else(|| {
-                wrong("expected hf:owner/repository, then /file.gguf or @revision where needed")
+                wrong(
+                    "expected hf:owner/repository, then /file.gguf or :Q4_K_M or @revision where needed",
+                )
             });
         }
         if let Some(rest) = text.strip_prefix("ollama:") {
@@ -94,15 +98,21 @@ fn hub(text: &str) -> Option<Source> {
     };
     let mut parts = place.splitn(3, '/');
     let (owner, repository, file) = (parts.next()?, parts.next()?, parts.next());
+    let (repository, quantisation) = match repository.split_once(':') {
+        Some((repository, quantisation)) => (repository, Some(quantisation)),
+        None => (repository, None),
+    };
     let steps = |path: &str| path.split('/').all(is_step);
     let sound = is_part(owner)
         && is_part(repository)
+        && quantisation.is_none_or(|end| is_part(end) && file.is_none())
         && revision.is_none_or(|revision| revision.split('/').all(is_part))
         && file.is_none_or(|file| steps(file) && is_gguf(file));
     sound.then(|| Source::Hub {
         owner: owner.to_string(),
         repository: repository.to_string(),
         file: file.map(str::to_string),
+        quantisation: quantisation.map(str::to_string),
         revision: revision.map(str::to_string),
     })
 }
@@ -178,8 +188,11 @@ impl fmt::Display for Source {
             Source::File(path) => write!(f, "{}", path.display()),
             Source::Address(url) => write!(f, "{url}"),
             Source::Signed(url) => write!(f, "signed:{url}"),
-            Source::Hub { owner, repository, file, revision } => {
+            Source::Hub { owner, repository, file, quantisation, revision } => {
                 write!(f, "hf:{owner}/{repository}")?;
+                if let Some(quantisation) = quantisation {
+                    write!(f, ":{quantisation}")?;
+                }
                 if let Some(file) = file {
                     write!(f, "/{file}")?;
                 }
@@ -212,6 +225,12 @@ mod tests {
             ("hf:o/r", Some("hf:o/r"), "r"),
             ("hf:o/r/a b.gguf", Some("hf:o/r/a b.gguf"), "a b"),
             ("hf:o/r/sub/m.gguf@refs/pr/1", Some("hf:o/r/sub/m.gguf@refs/pr/1"), "m"),
+            ("hf:o/r:Q4_K_M", Some("hf:o/r:Q4_K_M"), "r"),
+            ("hf:o/r:Q8_0@v1", Some("hf:o/r:Q8_0@v1"), "r"),
+            ("hf:o/r:", None, ""),
+            ("hf:o/r:../x", None, ""),
+            ("hf:o/r:Q8_0/m.gguf", None, ""),
+            ("hf:h:80/r", None, ""),
             ("hf:o/r@v1.0", Some("hf:o/r@v1.0"), "r"),
             ("ollama:qwen3", Some("ollama:qwen3:latest"), "qwen3"),
             ("ollama:qwen3:0.6b", Some("ollama:qwen3:0.6b"), "qwen3-0.6b"),
