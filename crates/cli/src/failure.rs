@@ -128,7 +128,6 @@ from_errors!(
     FormatError => format_advice,
     ModelError => model_advice,
     EngineError => engine_advice,
-    StoreError => store_advice,
     DropletError => |error| match error {
         DropletError::Empty => "say what the device should do",
         DropletError::Long { .. } | DropletError::Context { .. } => {
@@ -138,6 +137,23 @@ from_errors!(
         _ => "this is a fault of the program; please report it with the request",
     },
 );
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let hint = match &error {
+            StoreError::Unsigned { name, from } => {
+                let from = Shown(from);
+                format!("`ondine pull {from} --name {name}` asks whether there is something new")
+            }
+            StoreError::Downgrade { name, .. } => {
+                let takes = format!("`ondine update {name} --allow-downgrade`");
+                format!("nothing was changed; {takes} takes it all the same")
+            }
+            _ => store_advice(&error).to_string(),
+        };
+        Failure::from_error(&error).hint(hint)
+    }
+}
 
 fn format_advice(error: &FormatError) -> &'static str {
     match error {
@@ -205,6 +221,21 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::Mismatch { .. } => {
             "nothing of it is kept; compare the digest with its author's, or try another source"
         }
+        StoreError::Key { .. } | StoreError::NeedsKey { .. } => {
+            "--key RW… gives the publisher's key: the second line of its minisign.pub"
+        }
+        StoreError::Signature { .. } => {
+            "nothing was changed; if its publisher has a new key, `ondine pull` takes it with --key"
+        }
+        StoreError::Expired { .. } => {
+            "nothing was changed; the clock may be wrong, or somebody keeps newer releases back"
+        }
+        StoreError::Release { .. } => "nothing was changed; tell its publisher",
+        StoreError::OldProgram { .. } => "nothing was changed; a newer ondine can take it",
+        StoreError::Rewritten { .. } => {
+            "nothing was changed; a version has one content: tell its publisher"
+        }
+        StoreError::NoRollback { .. } => "`ondine ls` shows which models have one",
         StoreError::Refused { .. } => "`ondine pull` takes whole GGUF files",
         StoreError::Space { .. } => "`ondine rm` frees space; ONDINE_HOME may name another disk",
         StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

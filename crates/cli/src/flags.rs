@@ -3,6 +3,8 @@
 //!
 //! It says what may be typed; the commands say what happens.
 
+mod store;
+
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, ValueParser};
@@ -336,50 +338,11 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         ],
         run: commands::import::run,
     },
-    CommandSpec {
-        name: "pull",
-        about: "Fetch a model into the store",
-        more: "SOURCE is a file, an http or https address, hf:owner/repository with /file.gguf and \
-               @revision where\nneeded, or ollama:model with :tag where needed. It prints the \
-               name, which is made from the source\nwithout --name. What has arrived is kept \
-               until it is whole: the same command goes on after an\ninterrupt.\n\nThe store is \
-               the folder models in ONDINE_HOME, or in the place of this system for \
-               data.\nHF_ENDPOINT and ONDINE_REGISTRY name other servers, HF_TOKEN is told to \
-               the first.\n\nExamples:\n  \
-               ondine pull hf:ggml-org/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q4_0.gguf --name qwen3\n  \
-               ondine run -m qwen3 \"Why is the sky blue?\"",
-        flags: &[
-            &Flag {
-                required: true,
-                ..flag("source", Value::File("SOURCE"), "Where the model comes from")
-            },
-            &flag("name", Value::Text("NAME"), "Its name here [default: made from the source]"),
-            &flag("sha256", Value::Text("HEX"), "What the file's SHA-256 must be"),
-            &flag(
-                "registry",
-                Value::Text("URL"),
-                "The server that hf: and ollama: mean [default: the public one]",
-            ),
-        ],
-        run: commands::pull::run,
-    },
-    CommandSpec {
-        name: "ls",
-        about: "List the models of the store",
-        more: "",
-        flags: &[&JSON],
-        run: commands::ls::run,
-    },
-    CommandSpec {
-        name: "rm",
-        about: "Remove a model from the store",
-        more: "",
-        flags: &[&Flag {
-            required: true,
-            ..flag("name", Value::Word("NAME"), "Its name, as `ondine ls` shows it")
-        }],
-        run: commands::rm::run,
-    },
+    store::PULL,
+    store::LS,
+    store::RM,
+    store::UPDATE,
+    store::ROLLBACK,
     CommandSpec {
         name: "inspect",
         about: "Show what a model file holds",
@@ -785,9 +748,11 @@ mod tests {
         ("complete", &["-m", "--prefix", "--suffix"]),
         ("embed", &["TEXT", "-m", "--file", "--pooling", "--no-normalize", "--truncate", "--json"]),
         ("import", &["FOLDER", "OUT", "--type", "--force"]),
-        ("pull", &["SOURCE", "--name", "--sha256", "--registry"]),
+        ("pull", &["SOURCE", "--name", "--sha256", "--key", "--registry"]),
         ("ls", &["--json"]),
         ("rm", &["NAME"]),
+        ("update", &["NAME", "--allow-downgrade", "--json"]),
+        ("rollback", &["NAME"]),
         ("serve", &["--listen", "--model", "--memory", "--threads", "--isa"]),
         ("app", &["add|ls|rm", "NAME", "--priority"]),
         ("inspect", &["FILE", "--json"]),

@@ -17,8 +17,11 @@ mod model;
 mod output;
 mod progress;
 mod sampling;
+mod shelf;
 mod speaker;
 mod store;
+mod transfer;
+mod trial;
 
 use std::process::ExitCode;
 

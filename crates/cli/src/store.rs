@@ -103,14 +103,20 @@ pub(crate) fn name(text: &str) -> Result<ModelName, Failure> {
 
 /// Makes sure that a file is a whole model, and says what is worth knowing about it.
 pub(crate) fn check(path: &Path) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>> {
+    Ok(about(&read(path)?))
+}
+
+/// A whole model file.
+pub(crate) fn read(path: &Path) -> Result<ModelFile, Box<dyn Error + Send + Sync>> {
     let file = gguf::read(Bytes::map(&File::open(path)?)?)?;
     if file.metadata.u64("split.count")?.is_some_and(|count| count > 1) {
         return Err("it is one of several files that only together are a model".into());
     }
-    Ok(about(&file))
+    Ok(file)
 }
 
-fn about(file: &ModelFile) -> BTreeMap<String, String> {
+/// What is worth knowing about a model.
+pub(crate) fn about(file: &ModelFile) -> BTreeMap<String, String> {
     let architecture = file.metadata.string("general.architecture").ok().flatten();
     let most = inspect::shares(file).into_iter().max_by_key(|(_, share)| share.bytes);
     let facts = [

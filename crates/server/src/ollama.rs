@@ -1,7 +1,8 @@
-//! Ollama's API: chat, generate, embed, and what is told about models. A stream is one JSON object a
+//! Ollama's API: chat, generate, embed, what is told about models, and how they come and go. A stream is one JSON object a
 //! line, and is what a client gets that says nothing about it.
 
 mod body;
+mod pull;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use ondine_chat::{Answer, Event, FinishReason, Model, ToolCall, Usage};
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ pub(crate) fn routes() -> Router<Arc<House>> {
         .route("/api/embed", post(embed))
         .route("/api/tags", get(tags))
         .route("/api/show", post(show))
+        .route("/api/pull", post(pull::pull))
+        .route("/api/delete", delete(pull::delete))
         .route("/api/version", get(version))
 }
 
@@ -36,12 +39,18 @@ pub(crate) fn error(trouble: &Trouble) -> Value {
     json!({"error": trouble.message})
 }
 
-/// Ollama's names have a tag, and clients add the usual one to names without.
+/// Ollama's names have a tag, and clients add the usual one to names without. A model that was pulled by
+/// its name is asked for by the same one, whatever it is called on the disk.
 fn resolved(house: &House, name: String) -> String {
     let known = |name: &str| house.chat.models().iter().any(|model| model.name == name);
+    if known(&name) {
+        return name;
+    }
+    let kept = pull::kept(&name);
     match name.strip_suffix(":latest") {
-        Some(short) if !known(&name) => short.to_owned(),
-        _ => name,
+        _ if known(&kept) => kept,
+        Some(short) => short.to_owned(),
+        None => name,
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn copy(
     let file =
         file.as_mut().map_err(|error| io_at(&part.path, "open")(io::Error::from(error.kind())))?;
     // Copying and hashing each go over all bytes once.
-    let step = |done: u64| Step { done: done / 2, total: bytes, waiting: false };
+    let step = |done: u64| Step { done: done / 2, total: bytes, ..Step::default() };
     let mut done = 0;
     while done < bytes {
         tell(watch, step(done))?;
@@ -70,6 +70,6 @@ pub(crate) fn copy(
         hasher.read(&mut *file, most).map_err(io_at(&part.path, "read"))?;
         hashed += most;
     }
-    tell(watch, Step { done: bytes, total: bytes, waiting: false })?;
+    tell(watch, Step { done: bytes, total: bytes, ..Step::default() })?;
     Ok((hasher.finish(), bytes))
 }

@@ -227,6 +227,89 @@ pub enum StoreError {
         /// What the caller's check says.
         reason: String,
     },
+    /// Text that is no public key.
+    #[error("{text:?} is no minisign public key: {reason}")]
+    Key {
+        /// What was given.
+        text: String,
+        /// What was expected.
+        reason: &'static str,
+    },
+    /// A signed source and a key belong together, and one of them is missing.
+    #[error("{of:?}: {reason}")]
+    NeedsKey {
+        /// Where the model should come from.
+        of: String,
+        /// Which one is missing.
+        reason: &'static str,
+    },
+    /// A release that is not signed as it should be. Nothing in it was read.
+    #[error("{url}: {reason}")]
+    Signature {
+        /// Where it came from.
+        url: String,
+        /// What is wrong with the signature.
+        reason: &'static str,
+    },
+    /// A release that was signed and cannot be taken.
+    #[error("{url}: {reason}")]
+    Release {
+        /// Where it came from.
+        url: String,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
+    /// A release that is no longer valid: its publisher has stopped, or somebody holds newer ones
+    /// back.
+    #[error("{url}: the release expired {ago} ago")]
+    Expired {
+        /// Where it came from.
+        url: String,
+        /// How long ago.
+        ago: String,
+    },
+    /// A release for later versions of this program.
+    #[error("{url}: the release needs version {needed} of this program; this is {have}")]
+    OldProgram {
+        /// Where it came from.
+        url: String,
+        /// What it needs.
+        needed: String,
+        /// What there is.
+        have: &'static str,
+    },
+    /// A version below one that was seen before.
+    #[error("{name}: version {offered} is offered; there was version {highest} before")]
+    Downgrade {
+        /// The model.
+        name: ModelName,
+        /// What is offered.
+        offered: u64,
+        /// The highest version that was seen.
+        highest: u64,
+    },
+    /// A version that had another content before.
+    #[error("{name}: version {version} is offered with another content than before")]
+    Rewritten {
+        /// The model.
+        name: ModelName,
+        /// Which version.
+        version: u64,
+    },
+    /// A model that follows no signed releases.
+    #[error("{name} came from an unsigned source, which has no versions")]
+    Unsigned {
+        /// The model.
+        name: ModelName,
+        /// Where it came from.
+        from: String,
+    },
+    /// There is no earlier version to go back to.
+    #[error("{name} has no earlier version here to go back to")]
+    NoRollback {
+        /// The model.
+        name: ModelName,
+    },
     /// The caller asked to stop. What arrived stays for the next time.
     #[error("interrupted")]
     Cancelled,

@@ -52,6 +52,8 @@ pub struct Step {
     pub total: u64,
     /// Whether somebody else does the work, and this caller waits for it.
     pub waiting: bool,
+    /// What the whole must be, where that is known beforehand.
+    pub digest: Option<Digest>,
 }
 
 /// Is told how far something is, and may stop it.
@@ -504,7 +506,7 @@ impl Work {
 
     fn step(&self) -> Step {
         let done = self.shared.received.load(Ordering::Relaxed);
-        Step { done, total: self.part.head.bytes, waiting: false }
+        Step { done, total: self.part.head.bytes, ..Step::default() }
     }
 
     /// Lets threads fetch what is missing, and sees to it until all is hashed.

@@ -1,4 +1,4 @@
-//! What nobody needs any more goes: content without a name, and parts that nobody came back for.
+//! What nobody needs any more goes: content that no name needs, and parts that nobody came back for.
 
 use std::fs::{self, File};
 use std::io;
@@ -39,7 +39,7 @@ pub(crate) fn sweep(layout: &Layout) -> Result<Swept, StoreError> {
     // A name that cannot be read may need any content: then nothing goes.
     let mut needed = Vec::new();
     for name in layout.all_names()? {
-        needed.extend(Manifest::read(layout, &name)?.map(|manifest| manifest.blob));
+        needed.extend(Manifest::read(layout, &name)?.iter().flat_map(Manifest::needs));
     }
     for digest in layout.all_blobs()?.into_iter().filter(|digest| !needed.contains(digest)) {
         let path = layout.path(Entry::Blob(digest));

@@ -130,13 +130,7 @@ impl Client {
         token: Option<&Token>,
     ) -> Result<(serde_json::Value, Reply), StoreError> {
         let mut reply = self.get(url, headers, token)?;
-        let mut bytes = Vec::new();
-        let read = (&mut reply.body).take(LISTING_BYTES_MAX + 1).read_to_end(&mut bytes);
-        read.map_err(|error| reply.broken(&error))?;
-        if bytes.len() as u64 > LISTING_BYTES_MAX {
-            let what = format!("the answer of {}", reply.url);
-            return Err(StoreError::TooLarge { what, limit: LISTING_BYTES_MAX });
-        }
+        let bytes = reply.all(LISTING_BYTES_MAX)?;
         let value = serde_json::from_slice(&bytes).map_err(|error| StoreError::Listing {
             url: reply.url.to_string(),
             reason: format!("expected JSON: {error}"),
@@ -197,6 +191,18 @@ impl Reply {
             self.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         Some((number(first)?, number(last)?, number(whole)?))
+    }
+
+    /// Reads the whole body, which has so many bytes at most.
+    pub(crate) fn all(&mut self, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.body).take(limit + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.broken(&error))?;
+        if bytes.len() as u64 > limit {
+            let what = format!("the answer of {}", self.url);
+            return Err(StoreError::TooLarge { what, limit });
+        }
+        Ok(bytes)
     }
 
     /// Reads a piece of the body.

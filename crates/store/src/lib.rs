@@ -3,6 +3,7 @@
 //!
 //! A [`Store`] is a folder. [`Store::pull`] brings a model into it, from a file, an address, a
 //! repository or a registry; [`Store::open`] gives it back by name; [`Store::remove`] lets it go.
+//! A model from signed releases follows them with [`Store::update`], and [`Store::rollback`] goes back.
 //! Threads and processes may do all of this at once, and may be ended at any moment.
 //!
 //! It is the one crate that opens connections. It does not know what a model is: a check that the
@@ -15,13 +16,14 @@
 //!
 //! let store = Store::create("models".as_ref(), Options::default())?;
 //! let source = Source::parse("hf:owner/repository")?;
-//! let pull = Pull { source, name: None, digest: None };
+//! let pull = Pull { source, name: None, digest: None, key: None };
 //! let pulled = store.pull(&pull, &|_| Ok(BTreeMap::new()), &mut |_| ControlFlow::Continue(()))?;
 //! let held = store.open(&pulled.name)?;
 //! println!("{}", held.path().display());
 //! # Ok::<(), ondine_store::StoreError>(())
 //! ```
 
+mod channel;
 mod copy;
 mod digest;
 mod disk;
@@ -36,8 +38,10 @@ mod name;
 mod part;
 mod plan;
 mod pull;
+mod release;
 mod remote;
 mod source;
+mod update;
 mod url;
 
 use std::fs::File;
@@ -46,6 +50,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use channel::{Channel, Spare, Terms};
 pub use digest::Digest;
 pub use disk::{Disk, SystemDisk};
 pub use error::StoreError;
@@ -55,13 +60,17 @@ pub use http::{LISTING_BYTES_MAX, Patience, REDIRECTS_MAX};
 pub use manifest::{MANIFEST_BYTES_MAX, Manifest};
 pub use name::{ModelName, NAME_CHARS_MAX};
 pub use pull::{Check, Pull, Pulled};
+pub use release::{
+    Key, NOTES_BYTES_MAX, RELEASE_BYTES_MAX, Release, SIGNATURE_BYTES_MAX, VERSION_MAX,
+};
 pub use source::Source;
+pub use update::Updated;
 pub use url::{URL_BYTES_MAX, Url};
 
 use error::io_at;
 use http::Client;
 use layout::{Entry, Layout};
-use lock::{Lock, Share};
+use lock::Share;
 
 /// The hub that `hf:` means where nobody says otherwise.
 pub const HUB: &str = "https://huggingface.co";
@@ -190,7 +199,7 @@ impl Store {
     /// There is no such name, or the disk refuses.
     pub fn remove(&self, name: &ModelName) -> Result<Swept, StoreError> {
         {
-            let _names = Lock::wait(&self.layout.path(Entry::NamesLock), Share::Alone, || Ok(()))?;
+            let _names = self.lock_names()?;
             let path = self.layout.path(Entry::Name(name));
             if !path.exists() {
                 return Err(self.unknown(name));

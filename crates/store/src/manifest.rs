@@ -7,13 +7,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::{self, Channel};
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
 use crate::layout::{self, Entry, Layout};
 use crate::name::ModelName;
 
-/// The version that is written, and the only one that is read.
+/// The version of a name that follows no channel.
 const VERSION: u32 = 1;
+/// The version of a name that follows one: who knows nothing of channels must not read it, or would
+/// take its other content for garbage.
+const WITH_CHANNEL: u32 = 2;
 /// The longest manifest. What is written here is a tenth of that.
 pub const MANIFEST_BYTES_MAX: u64 = 64 << 10;
 
@@ -34,6 +38,8 @@ pub struct Manifest {
     pub created_s: u64,
     /// What the caller's check found out about it. The store does not read it.
     pub about: BTreeMap<String, String>,
+    /// The signed releases that it follows, where it follows some.
+    pub channel: Option<Channel>,
 }
 
 /// The manifest as it lies on the disk.
@@ -50,6 +56,8 @@ struct OnDisk {
     created_s: u64,
     #[serde(default)]
     about: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<channel::OnDisk>,
 }
 
 impl Manifest {
@@ -72,22 +80,34 @@ impl Manifest {
         if text.len() as u64 > MANIFEST_BYTES_MAX {
             return Err(damaged(format!("is longer than {MANIFEST_BYTES_MAX} bytes")));
         }
-        let OnDisk { version, blob, bytes, source, revision, etag, created_s, about } =
+        let OnDisk { version, blob, bytes, source, revision, etag, created_s, about, channel } =
             serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
-        if version != VERSION {
-            return Err(damaged(format!("has version {version}; expected {VERSION}")));
+        let expected = if channel.is_some() { WITH_CHANNEL } else { VERSION };
+        if version != expected {
+            return Err(damaged(format!("has version {version}; expected {expected}")));
         }
         let blob = Digest::from_registry(&blob).map_err(|error| damaged(error.to_string()))?;
-        Ok(Manifest { blob, bytes, source, revision, etag, created_s, about })
+        let channel = channel.map(Channel::try_from).transpose();
+        let channel = channel.map_err(|error| damaged(error.to_string()))?;
+        Ok(Manifest { blob, bytes, source, revision, etag, created_s, about, channel })
+    }
+
+    /// Every content that the name needs: its own, and the one that a rollback would go to.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = Digest> + use<> {
+        let spare = self.channel.as_ref().and_then(|channel| channel.spare.as_ref());
+        [Some(self.blob), spare.map(|spare| spare.blob)].into_iter().flatten()
     }
 
     /// Gives a name its content. The caller holds the lock of the names.
     pub(crate) fn write(&self, layout: &Layout, name: &ModelName) -> Result<(), StoreError> {
         let place = layout.path(Entry::Name(name));
-        let Manifest { blob, bytes, source, revision, etag, created_s, about } = self.clone();
+        let Manifest { blob, bytes, source, revision, etag, created_s, about, channel } =
+            self.clone();
         let blob = format!("sha256:{blob}");
-        let version = VERSION;
-        let on_disk = OnDisk { version, blob, bytes, source, revision, etag, created_s, about };
+        let version = if channel.is_some() { WITH_CHANNEL } else { VERSION };
+        let channel = channel.as_ref().map(channel::OnDisk::from);
+        let on_disk =
+            OnDisk { version, blob, bytes, source, revision, etag, created_s, about, channel };
         let text = serde_json::to_vec_pretty(&on_disk);
         let text = text.map_err(|error| io_at(&place, "write")(io::Error::other(error)))?;
         if text.len() as u64 > MANIFEST_BYTES_MAX {
@@ -102,6 +122,16 @@ impl Manifest {
 mod tests {
     use super::*;
 
+    /// The key is the example of minisign's own documentation.
+    const CHANNEL: &str = r#"{
+        "key": "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", "version": 2, "highest": 3,
+        "highest_blob": "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    }"#;
+
+    fn with_channel(channel: &str) -> String {
+        format!(",\"channel\":{channel}}}")
+    }
+
     #[test]
     fn a_bad_manifest_is_refused() {
         let digest = "a".repeat(64);
@@ -112,6 +142,9 @@ mod tests {
         let rows = [
             (good.clone(), true),
             (good.replace(":1,\"blob", ":2,\"blob"), false),
+            (good.replace(":1,\"blob", ":2,\"blob").replace('}', &with_channel(CHANNEL)), true),
+            (good.replace('}', &with_channel(CHANNEL)), false),
+            (good.replace(":1,\"blob", ":2,\"blob").replace('}', &with_channel("{}")), false),
             (good.replace("sha256:", "sha256:../"), false),
             (good.replace("sha256:", "md5:"), false),
             (good.replace("\"bytes\":1", "\"bytes\":-1"), false),

@@ -5,7 +5,9 @@
 //!   →  the caller's check  →  to the disk, then to its place  →  the name, to the disk
 //! ```
 //!
-//! Before the last step nothing can be found by a name; after it, everything is on the disk.
+//! Before the last step nothing can be found by a name; after it, everything is on the disk. A signed
+//! release takes the same way: it says beforehand what the file is, and [`crate::channel`] whether it
+//! is wanted.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,6 +16,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Store;
+use crate::channel::{Offer, Terms, Verdict};
 use crate::copy::copy;
 use crate::digest::Digest;
 use crate::error::{StoreError, io_at};
@@ -23,6 +26,7 @@ use crate::lock::{Lock, Share};
 use crate::manifest::Manifest;
 use crate::name::ModelName;
 use crate::part::Part;
+use crate::release::Key;
 use crate::remote::{Remote, Servers};
 use crate::source::Source;
 
@@ -40,6 +44,8 @@ pub struct Pull {
     pub name: Option<ModelName>,
     /// What its content must be.
     pub digest: Option<Digest>,
+    /// Whose releases a signed source has. It is believed: no other key is.
+    pub key: Option<Key>,
 }
 
 /// What came of it.
@@ -68,19 +74,25 @@ impl Store {
         check: &Check<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Pulled, StoreError> {
-        let pulled = self.pull_into(pull, check, watch);
+        // Whoever names a version means it, also after it was declined.
+        let terms = Terms { declined: true, ..Terms::default() };
+        let pulled = self.wanted(pull, terms, watch).and_then(|job| match self.consider(&job)? {
+            (Verdict::Take, _) | (_, None) => self.bring(job, check, watch),
+            (_, Some(manifest)) => Ok(Pulled { name: job.name, manifest, was_here: true }),
+        });
         // Another pull may be running, or a name be unreadable: the garbage can wait for the next
         // one, and whether this one succeeded does not depend on it.
         let _ = self.sweep();
         pulled
     }
 
-    fn pull_into(
+    /// Asks for all that can be known before the content comes.
+    pub(crate) fn wanted(
         &self,
         pull: &Pull,
-        check: &Check<'_>,
+        terms: Terms,
         watch: &mut Watch<'_>,
-    ) -> Result<Pulled, StoreError> {
+    ) -> Result<Wanted, StoreError> {
         let name = match &pull.name {
             Some(name) => Some(name.clone()),
             // A repository says only in its listing what its file is called.
@@ -94,9 +106,22 @@ impl Store {
             registry: &self.options.registry,
             hub_token: self.options.hub_token.as_deref(),
         };
-        let (source, mut remote) = match servers.find(&pull.source)? {
-            Some((source, remote)) => (source, Some(remote)),
-            None => (whole_path(&pull.source)?, None),
+        let mut offer = None;
+        let (source, mut remote) = if let Source::Signed(url) = &pull.source {
+            let needs = |reason| StoreError::NeedsKey { of: pull.source.to_string(), reason };
+            let key = pull.key.clone().ok_or_else(|| needs("a signed source needs its key"))?;
+            let release = servers.release(url, &key, now_s())?;
+            let remote = Remote::from(&release);
+            offer = Some(Offer { release, key, terms, update: false });
+            (pull.source.clone(), Some(remote))
+        } else if pull.key.is_some() {
+            let reason = "a key belongs to a source that begins with signed:";
+            return Err(StoreError::NeedsKey { of: pull.source.to_string(), reason });
+        } else {
+            match servers.find(&pull.source)? {
+                Some((source, remote)) => (source, Some(remote)),
+                None => (whole_path(&pull.source)?, None),
+            }
         };
         let name = match name {
             Some(name) => name,
@@ -113,12 +138,34 @@ impl Store {
         if let Some(remote) = &mut remote {
             remote.digest = expected;
         }
-        let job = Wanted { source: source.to_string(), name, expected, remote, file: source };
+        Ok(Wanted { source: source.to_string(), name, expected, remote, file: source, offer })
+    }
 
+    /// Brings what is wanted, and gives it its name.
+    pub(crate) fn bring(
+        &self,
+        job: Wanted,
+        check: &Check<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Pulled, StoreError> {
+        let mut watch = |step: Step| watch(Step { digest: job.expected, ..step });
+        let brought = self.bring_into(&job, check, &mut watch);
+        if matches!(brought, Err(StoreError::Refused { .. })) {
+            self.decline(&job)?;
+        }
+        brought
+    }
+
+    fn bring_into(
+        &self,
+        job: &Wanted,
+        check: &Check<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Pulled, StoreError> {
         let store_lock = self.layout.path(Entry::StoreLock);
         let _store = Lock::wait(&store_lock, Share::Shared, || tell(watch, Step::default()))?;
-        let before = self.named(&job)?;
-        if let Some(pulled) = self.already(&job, check)? {
+        let before = self.named(job)?;
+        if let Some(pulled) = self.already(job, check)? {
             return Ok(pulled);
         }
         let key = match job.expected {
@@ -129,17 +176,19 @@ impl Store {
         let _part = Lock::wait(&self.layout.path(Entry::PartLock(key)), Share::Alone, || {
             waited = true;
             let (done, total) = Part::progress(&self.layout, key).unwrap_or_default();
-            tell(watch, Step { done, total, waiting: true })
+            tell(watch, Step { done, total, waiting: true, ..Step::default() })
         })?;
         if waited {
             // Whoever was waited for may have brought it all.
-            if let Some(pulled) = self.already(&job, check)? {
+            if let Some(pulled) = self.already(job, check)? {
                 return Ok(pulled);
             }
-            if let Some(manifest) =
-                self.same_source(&job)?.filter(|now| Some(now) != before.as_ref())
+            // Where a digest is wanted, they have not: what is there under another name is older.
+            if job.expected.is_none()
+                && let Some(manifest) =
+                    self.same_source(job)?.filter(|now| Some(now) != before.as_ref())
             {
-                return self.activate(&job, manifest, true);
+                return self.activate(job, manifest, true);
             }
         }
         // What any name has from there need not come again, if it is still the same there. Where a
@@ -147,7 +196,7 @@ impl Store {
         let known = match before.clone().filter(|manifest| self.has(Some(manifest))) {
             _ if job.expected.is_some() => None,
             Some(manifest) => Some(manifest),
-            None => self.same_source(&job)?,
+            None => self.same_source(job)?,
         };
         let (blob, bytes, etag) = match &job.remote {
             Some(remote) => {
@@ -167,10 +216,10 @@ impl Store {
                 match (fetch(&fetch_job, watch)?, known) {
                     (Fetched::Whole { digest, bytes, etag }, _) => (digest, bytes, etag),
                     (Fetched::Unchanged, Some(manifest)) if before.as_ref() == Some(&manifest) => {
-                        return Ok(Pulled { name: job.name, manifest, was_here: true });
+                        return Ok(Pulled { name: job.name.clone(), manifest, was_here: true });
                     }
                     (Fetched::Unchanged, Some(manifest)) => {
-                        return self.activate(&job, manifest, true);
+                        return self.activate(job, manifest, true);
                     }
                     // Only a known version is found unchanged, and it is known from there.
                     (Fetched::Unchanged, None) => unreachable!("unchanged from nothing"),
@@ -189,10 +238,10 @@ impl Store {
             }
         };
         let part = self.layout.path(Entry::Part(key));
-        let about = check(&part).map_err(|error| self.refused(&job, key, error.as_ref()))?;
+        let about = check(&part).map_err(|error| self.refused(job, key, error.as_ref()))?;
         self.settle(key, blob)?;
-        let manifest = self.manifest(&job, blob, bytes, etag, about);
-        self.activate(&job, manifest, false)
+        let manifest = self.manifest(job, blob, bytes, etag, about);
+        self.activate(job, manifest, false)
     }
 
     /// What the check says about content that arrived whole: it goes, since fetching it again would
@@ -218,6 +267,11 @@ impl Store {
         Part::discard(&self.layout, key)
     }
 
+    /// Held while a name is changed.
+    pub(crate) fn lock_names(&self) -> Result<Lock, StoreError> {
+        Lock::wait(&self.layout.path(Entry::NamesLock), Share::Alone, || Ok(()))
+    }
+
     /// Gives a name its content; the old content of the name becomes garbage.
     fn activate(
         &self,
@@ -225,17 +279,27 @@ impl Store {
         manifest: Manifest,
         was_here: bool,
     ) -> Result<Pulled, StoreError> {
-        let manifest = Manifest { source: job.source.clone(), ..manifest };
-        let names = self.layout.path(Entry::NamesLock);
-        let _names = Lock::wait(&names, Share::Alone, || Ok(()))?;
-        self.named(job)?;
+        let mut manifest = Manifest { source: job.source.clone(), ..manifest };
+        let _names = self.lock_names()?;
+        let now = self.named(job)?;
+        if let Some(offer) = &job.offer {
+            if offer.update && now.is_none() {
+                return Err(self.unknown(&job.name));
+            }
+            // Somebody else may have been faster, with this version or a later one.
+            let verdict = offer.judge(&job.name, now.as_ref())?;
+            if let Some(now) = now.clone().filter(|_| verdict != Verdict::Take) {
+                return Ok(Pulled { name: job.name.clone(), manifest: now, was_here: true });
+            }
+            manifest.channel = Some(offer.taken(now.as_ref()));
+        }
         manifest.write(&self.layout, &job.name)?;
         Ok(Pulled { name: job.name.clone(), manifest, was_here })
     }
 
     /// What the wanted name stands for now. It may be given another content only from where its
     /// first one came.
-    fn named(&self, job: &Wanted) -> Result<Option<Manifest>, StoreError> {
+    pub(crate) fn named(&self, job: &Wanted) -> Result<Option<Manifest>, StoreError> {
         let manifest = Manifest::read(&self.layout, &job.name)?;
         if let Some(manifest) = manifest.as_ref().filter(|manifest| manifest.source != job.source) {
             return Err(StoreError::Taken {
@@ -252,7 +316,9 @@ impl Store {
         let Some(blob) = job.expected else { return Ok(None) };
         let path = self.layout.path(Entry::Blob(blob));
         let Ok(meta) = fs::metadata(&path) else { return Ok(None) };
-        if let Some(manifest) = self.named(job)?.filter(|manifest| manifest.blob == blob) {
+        let same = self.named(job)?.filter(|manifest| manifest.blob == blob);
+        // A release may give the same content a new version: that is to be remembered.
+        if let Some(manifest) = same.filter(|_| job.offer.is_none()) {
             return Ok(Some(Pulled { name: job.name.clone(), manifest, was_here: true }));
         }
         let about = check(&path).map_err(|error| StoreError::Refused {
@@ -276,7 +342,7 @@ impl Store {
     }
 
     /// Whether the content of a name is here.
-    fn has(&self, manifest: Option<&Manifest>) -> bool {
+    pub(crate) fn has(&self, manifest: Option<&Manifest>) -> bool {
         manifest.is_some_and(|manifest| self.layout.path(Entry::Blob(manifest.blob)).exists())
     }
 
@@ -289,21 +355,26 @@ impl Store {
         about: BTreeMap<String, String>,
     ) -> Manifest {
         let revision = job.remote.as_ref().and_then(|remote| remote.revision.clone());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        // A clock before 1970 is wrong; the date is for people, nothing is decided by it.
-        let created_s = now.map_or(0, |now| now.as_secs());
-        Manifest { blob, bytes, source: job.source.clone(), revision, etag, created_s, about }
+        let (source, created_s) = (job.source.clone(), now_s());
+        Manifest { blob, bytes, source, revision, etag, created_s, about, channel: None }
     }
 }
 
+/// Seconds since 1970; 0 where the clock is before that, so that all releases come from the future.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
 /// What is wanted, with all that is known beforehand.
-struct Wanted {
+pub(crate) struct Wanted {
     /// The source as a name's manifest keeps it.
     source: String,
     file: Source,
-    name: ModelName,
+    pub(crate) name: ModelName,
     expected: Option<Digest>,
     remote: Option<Remote>,
+    /// The release that it is of, where the source is signed.
+    pub(crate) offer: Option<Offer>,
 }
 
 /// A file by its whole path: the name's manifest must mean the same from every folder.

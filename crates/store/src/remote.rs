@@ -9,7 +9,8 @@ use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::fetch::BLOB_BYTES_MAX;
 use crate::http::{Client, Reply, Token};
-use crate::source::{Source, is_gguf};
+use crate::release::{Key, RELEASE_BYTES_MAX, Release, SIGNATURE_BYTES_MAX};
+use crate::source::{Source, is_gguf, stem};
 use crate::url::Url;
 
 /// Pages of a listing that are read: a thousand files each.
@@ -38,6 +39,18 @@ pub(crate) struct Remote {
     pub(crate) token: Option<Token>,
 }
 
+impl From<&Release> for Remote {
+    fn from(release: &Release) -> Remote {
+        Remote {
+            url: release.url.clone(),
+            digest: Some(release.digest),
+            bytes: Some(release.bytes),
+            revision: None,
+            token: None,
+        }
+    }
+}
+
 /// The servers.
 pub(crate) struct Servers<'a> {
     pub(crate) client: &'a Client,
@@ -53,26 +66,33 @@ impl Servers<'_> {
     /// Finds the one file that a source means. The source that is given back names it whole.
     pub(crate) fn find(&self, source: &Source) -> Result<Option<(Source, Remote)>, StoreError> {
         match source {
-            Source::File(_) => Ok(None),
+            // A release is asked for with its key: see `release`.
+            Source::File(_) | Source::Signed(_) => Ok(None),
             Source::Address(url) => {
                 let (url, token) = (url.clone(), None);
                 let remote = Remote { url, digest: None, bytes: None, revision: None, token };
                 Ok(Some((source.clone(), remote)))
             }
-            Source::Hub { owner, repository, file, revision } => {
+            Source::Hub { owner, repository, file, quantisation, revision } => {
                 let token = self
                     .hub_token
                     .map(|secret| Token { origin: self.hub.clone(), secret: secret.to_string() });
                 let asked = revision.as_deref().unwrap_or("main");
                 let commit = self.commit(&[owner, repository], asked, token.as_ref())?;
                 let listed = self.files(&[owner, repository], &commit, token.as_ref())?;
-                let found = choose(&format!("{owner}/{repository}"), listed, file.as_deref())?;
+                let wanted = match (file, quantisation) {
+                    (Some(file), _) => Asked::File(file),
+                    (None, Some(end)) => Asked::End(end),
+                    (None, None) => Asked::Only,
+                };
+                let found = choose(&format!("{owner}/{repository}"), listed, wanted)?;
                 let mut parts = vec![owner.as_str(), repository, "resolve", &commit];
                 parts.extend(found.path.split('/'));
                 let url = self.hub.below(&parts);
                 let (owner, repository) = (owner.clone(), repository.clone());
                 let (file, revision) = (Some(found.path), revision.clone());
-                let source = Source::Hub { owner, repository, file, revision };
+                let quantisation = None;
+                let source = Source::Hub { owner, repository, file, quantisation, revision };
                 let (digest, bytes) = (found.digest, Some(found.bytes));
                 Ok(Some((source, Remote { url, digest, bytes, revision: Some(commit), token })))
             }
@@ -87,6 +107,20 @@ impl Servers<'_> {
                 Ok(Some((source.clone(), remote)))
             }
         }
+    }
+
+    /// The newest release of a channel, signed with a key.
+    pub(crate) fn release(&self, url: &Url, key: &Key, now_s: u64) -> Result<Release, StoreError> {
+        let text = self.client.get(url, &[], None)?.all(RELEASE_BYTES_MAX)?;
+        let beside = url.and(".minisig");
+        let mut signature = match self.client.get(&beside, &[], None) {
+            Err(StoreError::Status { status: 404, url }) => {
+                return Err(StoreError::Signature { url, reason: "there is no signature" });
+            }
+            reply => reply?,
+        };
+        let signature = signature.all(SIGNATURE_BYTES_MAX)?;
+        Release::read(&text, &signature, key, url, now_s)
     }
 
     /// The commit that a branch or tag stands for now: all further questions are about it, so that
@@ -161,29 +195,56 @@ fn listed(entry: &Value, url: &Url) -> Result<Option<Listed>, StoreError> {
     Ok(Some(Listed { path: path.to_string(), bytes, digest }))
 }
 
+/// Which file of a repository.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    /// This one.
+    File(&'a str),
+    /// The one whose name ends so, before `.gguf`.
+    End(&'a str),
+    /// The only one.
+    Only,
+}
+
+impl Asked<'_> {
+    fn is(self, path: &str) -> bool {
+        match self {
+            Asked::File(wanted) => path == wanted,
+            Asked::End(end) => {
+                let (stem, end) = (stem(path).to_ascii_lowercase(), end.to_ascii_lowercase());
+                let before = stem.strip_suffix(&end);
+                before.is_some_and(|before| before.ends_with(['-', '.', '_']))
+            }
+            Asked::Only => true,
+        }
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Asked::File(wanted) => wanted.to_string(),
+            Asked::End(end) => format!("*{end}.gguf"),
+            Asked::Only => "*.gguf".to_string(),
+        }
+    }
+}
+
 /// The one file that is meant.
 fn choose(
     repository: &str,
     mut files: Vec<Listed>,
-    wanted: Option<&str>,
+    wanted: Asked<'_>,
 ) -> Result<Listed, StoreError> {
+    let repository = repository.to_string();
+    let found: Vec<usize> = (0..files.len()).filter(|at| wanted.is(&files[*at].path)).collect();
     let paths = || files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
-    let found = match wanted {
-        Some(wanted) => files.iter().position(|file| file.path == wanted).ok_or_else(|| {
-            let (repository, wanted) = (repository.to_string(), wanted.to_string());
-            StoreError::Missing { repository, wanted, files: paths() }
-        })?,
-        None if files.len() == 1 => 0,
-        None if files.is_empty() => {
-            let (repository, wanted) = (repository.to_string(), "*.gguf".to_string());
-            return Err(StoreError::Missing { repository, wanted, files: Vec::new() });
+    let found = match found[..] {
+        [found] => files.swap_remove(found),
+        [] => {
+            let (wanted, files) = (wanted.shown(), paths());
+            return Err(StoreError::Missing { repository, wanted, files });
         }
-        None => {
-            let repository = repository.to_string();
-            return Err(StoreError::Several { repository, files: paths() });
-        }
+        _ => return Err(StoreError::Several { repository, files: paths() }),
     };
-    let found = files.swap_remove(found);
     within(found.bytes, &found.path)?;
     Ok(found)
 }

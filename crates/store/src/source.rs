@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::StoreError;
+use crate::release::title;
 use crate::url::Url;
 
 /// Characters a part of a repository's name may have.
@@ -19,6 +20,8 @@ pub enum Source {
     File(PathBuf),
     /// A file of the web.
     Address(Url),
+    /// A channel of signed releases: the address of the newest one.
+    Signed(Url),
     /// A file of a repository as Hugging Face lays them out.
     Hub {
         /// Whose it is.
@@ -27,6 +30,8 @@ pub enum Source {
         repository: String,
         /// The file, with the folders of the repository before it; the only one where not said.
         file: Option<String>,
+        /// How the file's name ends, instead of all of it: `Q4_K_M`.
+        quantisation: Option<String>,
         /// A branch, a tag or a commit; `main` where not said.
         revision: Option<String>,
     },
@@ -58,13 +63,23 @@ impl FromStr for Source {
         let wrong = |reason| StoreError::Source { text: text.to_string(), reason };
         if let Some(rest) = text.strip_prefix("hf:") {
             return hub(rest).ok_or_else(|| {
-                wrong("expected hf:owner/repository, then /file.gguf or @revision where needed")
+                wrong(
+                    "expected hf:owner/repository, then /file.gguf or :Q4_K_M or @revision where needed",
+                )
             });
         }
         if let Some(rest) = text.strip_prefix("ollama:") {
             return registry(rest).ok_or_else(|| {
                 wrong("expected ollama:model or ollama:owner/model, then :tag where needed")
             });
+        }
+        if let Some(rest) = text.strip_prefix("signed:") {
+            let url: Url = rest.parse()?;
+            return if url.path().ends_with(".json") && !title(&url).is_empty() {
+                Ok(Source::Signed(url))
+            } else {
+                Err(wrong("expected signed: and the address of a release, https://host/model.json"))
+            };
         }
         if text.contains("://") {
             return Ok(Source::Address(text.parse()?));
@@ -83,15 +98,21 @@ fn hub(text: &str) -> Option<Source> {
     };
     let mut parts = place.splitn(3, '/');
     let (owner, repository, file) = (parts.next()?, parts.next()?, parts.next());
+    let (repository, quantisation) = match repository.split_once(':') {
+        Some((repository, quantisation)) => (repository, Some(quantisation)),
+        None => (repository, None),
+    };
     let steps = |path: &str| path.split('/').all(is_step);
     let sound = is_part(owner)
         && is_part(repository)
+        && quantisation.is_none_or(|end| is_part(end) && file.is_none())
         && revision.is_none_or(|revision| revision.split('/').all(is_part))
         && file.is_none_or(|file| steps(file) && is_gguf(file));
     sound.then(|| Source::Hub {
         owner: owner.to_string(),
         repository: repository.to_string(),
         file: file.map(str::to_string),
+        quantisation: quantisation.map(str::to_string),
         revision: revision.map(str::to_string),
     })
 }
@@ -144,6 +165,7 @@ impl Source {
                 stem(&name).to_string()
             }
             Source::Address(url) => stem(url.path()).to_string(),
+            Source::Signed(url) => title(url).to_string(),
             Source::Hub { file: Some(file), .. } => stem(file).to_string(),
             Source::Hub { repository, .. } => repository.clone(),
             Source::Registry { model, tag, .. } if tag == "latest" => model.clone(),
@@ -165,8 +187,12 @@ impl fmt::Display for Source {
         match self {
             Source::File(path) => write!(f, "{}", path.display()),
             Source::Address(url) => write!(f, "{url}"),
-            Source::Hub { owner, repository, file, revision } => {
+            Source::Signed(url) => write!(f, "signed:{url}"),
+            Source::Hub { owner, repository, file, quantisation, revision } => {
                 write!(f, "hf:{owner}/{repository}")?;
+                if let Some(quantisation) = quantisation {
+                    write!(f, ":{quantisation}")?;
+                }
                 if let Some(file) = file {
                     write!(f, "/{file}")?;
                 }
@@ -190,9 +216,21 @@ mod tests {
             ("model.gguf", Some("model.gguf"), "model"),
             ("../Model.GGUF", Some("../Model.GGUF"), "Model"),
             ("https://h/a/b.gguf?x=1", Some("https://h/a/b.gguf?x=1"), "b"),
+            ("signed:https://h/a/m.json", Some("signed:https://h/a/m.json"), "m"),
+            ("signed:https://h/m.json?x", Some("signed:https://h/m.json?x"), "m"),
+            ("signed:https://h/m.gguf", None, ""),
+            ("signed:https://h/.json", None, ""),
+            ("signed:m.json", None, ""),
+            ("signed:file:///m.json", None, ""),
             ("hf:o/r", Some("hf:o/r"), "r"),
             ("hf:o/r/a b.gguf", Some("hf:o/r/a b.gguf"), "a b"),
             ("hf:o/r/sub/m.gguf@refs/pr/1", Some("hf:o/r/sub/m.gguf@refs/pr/1"), "m"),
+            ("hf:o/r:Q4_K_M", Some("hf:o/r:Q4_K_M"), "r"),
+            ("hf:o/r:Q8_0@v1", Some("hf:o/r:Q8_0@v1"), "r"),
+            ("hf:o/r:", None, ""),
+            ("hf:o/r:../x", None, ""),
+            ("hf:o/r:Q8_0/m.gguf", None, ""),
+            ("hf:h:80/r", None, ""),
             ("hf:o/r@v1.0", Some("hf:o/r@v1.0"), "r"),
             ("ollama:qwen3", Some("ollama:qwen3:latest"), "qwen3"),
             ("ollama:qwen3:0.6b", Some("ollama:qwen3:0.6b"), "qwen3-0.6b"),

@@ -66,6 +66,13 @@ impl Url {
         Url { path: format!("{}?{query}", self.path()), ..self.clone() }
     }
 
+    /// The address of a file beside this one, whose name goes on where this one's ends.
+    pub(crate) fn and(&self, end: &str) -> Url {
+        let at = self.path().len();
+        let path = format!("{}{end}{}", self.path(), &self.path[at..]);
+        Url { path, ..self.clone() }
+    }
+
     /// Whether the host is written as a place on this machine or in its own network.
     pub fn is_inside(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
@@ -282,6 +289,16 @@ mod tests {
         for (from, to, expected) in rows {
             let target = from.parse::<Url>().unwrap().redirect(to).ok();
             assert_eq!(target.map(|url| url.to_string()).as_deref(), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_keeps_the_query() {
+        for (text, expected) in [
+            ("https://h/a/m.json", "https://h/a/m.json.minisig"),
+            ("https://h/m.json?x=1", "https://h/m.json.minisig?x=1"),
+        ] {
+            assert_eq!(text.parse::<Url>().unwrap().and(".minisig").to_string(), expected);
         }
     }
 

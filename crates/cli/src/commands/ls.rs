@@ -27,18 +27,19 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let width = models.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0).max(4);
     let mut answer = Answer::new();
     answer.row(format_args!(
-        "{:<width$}  {:>10}  {:<8} {:<12} DATE",
-        "NAME", "SIZE", "TYPE", "FAMILY"
+        "{:<width$}  {:>10}  {:<8} {:<12} {:<10}  VERSION",
+        "NAME", "SIZE", "TYPE", "FAMILY", "DATE"
     ))?;
     for (name, model) in &models {
         match model {
             Ok(manifest) => answer.row(format_args!(
-                "{:<width$}  {:>10}  {:<8} {:<12} {}",
+                "{:<width$}  {:>10}  {:<8} {:<12} {:<10}  {}",
                 name.as_str(),
                 output::bytes(manifest.bytes),
                 known(manifest, QUANTISATION),
                 known(manifest, ARCHITECTURE),
                 date(manifest.created_s),
+                version(manifest),
             ))?,
             Err(error) => {
                 let reason = error.to_string();
@@ -56,6 +57,13 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
 /// A fact about a model, as it may be shown: it comes from the model's author.
 fn known(manifest: &Manifest, key: &str) -> String {
     manifest.about.get(key).map_or("?".to_string(), |value| Shown(value).to_string())
+}
+
+/// The version, of what has some, and the one that `ondine rollback` would go to.
+fn version(manifest: &Manifest) -> String {
+    let Some(channel) = &manifest.channel else { return "-".to_string() };
+    let back = channel.rollback().map(|spare| format!(" (back: {})", spare.version));
+    format!("{}{}", channel.version, back.unwrap_or_default())
 }
 
 /// The day, where this machine is.
@@ -77,6 +85,8 @@ fn as_json(name: &ModelName, model: &Result<Manifest, StoreError>) -> Value {
             "sha256": manifest.blob.to_string(),
             "source": manifest.source,
             "revision": manifest.revision,
+            "version": manifest.channel.as_ref().map(|channel| channel.version),
+            "rollback": manifest.channel.as_ref().and_then(|channel| channel.rollback()).map(|spare| spare.version),
         }),
         Err(error) => json!({ "name": name.as_str(), "error": error.to_string() }),
     }

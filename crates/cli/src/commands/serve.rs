@@ -24,6 +24,7 @@ use crate::flags::Arguments;
 use crate::interrupt::Watch;
 use crate::model::{self, Opened};
 use crate::output::{self, Answer};
+use crate::shelf::Stored;
 use crate::{memory, progress};
 
 /// How often an interrupt is looked for.
@@ -61,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let mut server = Server::new(runtime.clone(), runtime.clone(), Arc::new(Listed::open()?));
     let (lines, written) = Lines::new();
     server.log = Arc::new(lines);
+    server.shelf = Some(Arc::new(Stored::open()?));
 
     let mut answer = Answer::new();
     let listen = door.address().to_string();

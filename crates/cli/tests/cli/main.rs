@@ -7,6 +7,9 @@ mod embed;
 mod hostile;
 mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
+#[path = "../../../store/tests/store/publisher.rs"]
+mod publisher;
+#[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/server.rs"]
 mod server;
 mod service;
@@ -14,4 +17,5 @@ mod store;
 mod support;
 mod terminal;
 mod text;
+mod updates;
 mod usage;

@@ -11,17 +11,17 @@ use crate::server::{Page, Server};
 use crate::support::{Folder, Ran, command, finish, model_folder, tiny_model};
 
 /// A home of the test's own.
-struct Home {
-    folder: Folder,
+pub(crate) struct Home {
+    pub(crate) folder: Folder,
 }
 
 impl Home {
-    fn new() -> Home {
+    pub(crate) fn new() -> Home {
         Home { folder: Folder::new() }
     }
 
     /// The binary, with this home and without the servers of whoever runs the tests.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(arguments);
         command.env("ONDINE_HOME", self.folder.path("home"));
         for name in ["HF_ENDPOINT", "HF_TOKEN", "ONDINE_REGISTRY"] {
@@ -30,22 +30,22 @@ impl Home {
         command
     }
 
-    fn ondine(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn ondine(&self, arguments: &[&str]) -> Ran {
         finish(self.command(arguments).output().expect("the binary starts"))
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().expect("the binary starts")
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let models = self.ondine(&["ls", "--json"]).json();
         let name = |model: &serde_json::Value| model["name"].as_str().expect("a name").to_string();
         models.as_array().expect("a list").iter().map(name).collect()
     }
 
     /// The names of what a subfolder of the store holds.
-    fn listed(&self, folder: &str) -> Vec<String> {
+    pub(crate) fn listed(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path(&format!("home/models/{folder}")));
         let entries = entries.map(Iterator::flatten).into_iter().flatten();
         entries.map(|entry| entry.file_name().into_string().expect("text")).collect()
@@ -60,7 +60,7 @@ impl Home {
 }
 
 /// A model that takes a while: what stands behind the last tensor is nobody's.
-fn long_model(folder: &Folder, bytes: usize) -> Vec<u8> {
+pub(crate) fn long_model(folder: &Folder, bytes: usize) -> Vec<u8> {
     let mut content = fs::read(tiny_model(folder)).expect("the model");
     let mut state = 1u64;
     while content.len() < bytes {

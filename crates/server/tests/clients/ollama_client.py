@@ -44,9 +44,26 @@ assert "".join(part.response for part in parts) == "Good morning."
 
 assert client.embed("script", ["a", "b"]).embeddings == [[1.0], [1.0]]
 
+parts = list(client.pull("tiny:1b", stream=True))
+assert [parts[0].status, parts[-1].status] == ["pulling", "success"], parts
+assert parts[-2].digest == "sha256:" + "ab" * 32
+assert (parts[-2].completed, parts[-2].total) == (20, 20)
+assert client.pull("hf.co/owner/repository:Q4_0").status == "success"
+assert client.delete("tiny:1b").status == "success"
+try:
+    list(client.pull("missing", stream=True))
+except ollama.ResponseError as caught:
+    assert "no such model" in caught.error
+else:
+    raise AssertionError("missing")
+
 for call, status in [
     (lambda: client.show("none"), 404),
     (lambda: client.chat("script", []), 400),
+    (lambda: client.pull("169.254.169.254/library/x"), 400),
+    (lambda: client.pull("x", insecure=True), 400),
+    (lambda: client.pull("missing"), 400),
+    (lambda: client.delete("missing"), 404),
     (lambda: ollama.Client(host=URL).list(), 401),
 ]:
     try:

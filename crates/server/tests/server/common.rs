@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ondine_chat::{
-    Chat, ChatError, Embed, Embedded, Event, FinishReason, Model, Request, Script, Sink,
-    TokenLogprob, ToolCall, Usage,
+    Chat, ChatError, Embed, Embedded, Event, FinishReason, Model, Pulling, Request, Script, Shelf,
+    Sink, TokenLogprob, ToolCall, Usage,
 };
 use ondine_server::{App, Door, Drained, Limits, Log, Reach, Server, Stop, Tokens};
 use serde_json::Value;
@@ -29,11 +29,55 @@ impl Log for Lines {
     }
 }
 
+/// Fetches nothing, says that it does, and remembers what it was asked for.
+#[derive(Default)]
+pub(crate) struct FakeShelf {
+    /// Sources and names of pulls, and the names of what was removed.
+    pub(crate) asked: Mutex<Vec<(String, String)>>,
+    /// What became of pulls that somebody stopped listening to.
+    pub(crate) stopped: Mutex<usize>,
+}
+
+impl Shelf for FakeShelf {
+    fn pull(
+        &self,
+        source: &str,
+        name: Option<&str>,
+        watch: &mut dyn FnMut(&Pulling) -> bool,
+    ) -> Result<String, ChatError> {
+        let name = name.unwrap_or_default().to_owned();
+        self.asked.lock().unwrap().push((source.to_owned(), name.clone()));
+        let steps = if source.ends_with("endless") { usize::MAX } else { 3 };
+        for step in 0..steps {
+            let (done, total) = (step as u64 * 10, Some(20));
+            let sha256 = Some("ab".repeat(32));
+            if !watch(&Pulling { step: "pulling".into(), done, total, sha256 }) {
+                *self.stopped.lock().unwrap() += 1;
+                return Err(ChatError::Conflict("interrupted".into()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if source.ends_with("missing") {
+            return Err(ChatError::invalid("model", "the registry has no such model"));
+        }
+        Ok(name)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), ChatError> {
+        if name == "missing" {
+            return Err(ChatError::NoModel { name: name.into(), known: vec!["script".into()] });
+        }
+        self.asked.lock().unwrap().push(("removed".into(), name.into()));
+        Ok(())
+    }
+}
+
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) stop: Stop,
     pub(crate) log: Arc<Lines>,
+    pub(crate) shelf: Arc<FakeShelf>,
     thread: Option<JoinHandle<Drained>>,
 }
 
@@ -46,12 +90,14 @@ impl Running {
         let log = Arc::new(Lines::default());
         let mut server = Server::new(model.clone(), model, Arc::new(doors));
         server.limits = limits;
+        let shelf = Arc::new(FakeShelf::default());
+        server.shelf = Some(shelf.clone());
         server.log = log.clone();
         let door = Door::open("127.0.0.1:0".parse().unwrap(), Reach::ThisMachine).unwrap();
         let (address, stop) = (door.address(), Stop::new());
         let own = stop.clone();
         let thread = std::thread::spawn(move || server.serve(door, &own).unwrap());
-        Running { address, stop, log, thread: Some(thread) }
+        Running { address, stop, log, shelf, thread: Some(thread) }
     }
 
     /// Ends it, and says how it ended.

@@ -2,8 +2,11 @@
 
 mod hostile;
 mod keeping;
+mod publisher;
+mod releases;
 mod resuming;
 mod server;
 mod sharing;
 mod sources;
 mod support;
+mod updating;

@@ -76,6 +76,39 @@ fn who_waits_takes_over_from_who_gives_up() {
     assert!(sent < 2 * content.len() as u64, "it did not go on from the first: {sent}");
 }
 
+/// It got what another name had from the same address, whatever its digest.
+#[test]
+fn who_waits_gets_the_content_that_was_wanted() {
+    let (old, new) = (noise(CHUNK, 25), noise(8 * CHUNK, 26));
+    let (folder, server) = (Folder::new(), Server::new());
+    let address = server.url("/m.gguf");
+    server.put("/m.gguf", Page::new(old));
+    let (first, second) = (store(&folder, &server), store(&folder, &server));
+    pull(&first, &named(&address, "old")).unwrap();
+    server.put("/m.gguf", Page { rate: Some(4 << 20), ..Page::new(new.clone()) });
+    let digest = Some(ondine_store::Digest::of(&new));
+    let wanted = |name| ondine_store::Pull { digest, ..named(&address, name) };
+    let waits = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut until_somebody_waits = |_| match waits.load(Ordering::SeqCst) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            let given_up = first.pull(&wanted("a"), &anything, &mut until_somebody_waits);
+            assert!(matches!(given_up, Err(StoreError::Cancelled)), "{given_up:?}");
+        });
+        thread::sleep(Duration::from_millis(100));
+        let mut watch = |step: Step| {
+            waits.fetch_or(step.waiting, Ordering::SeqCst);
+            ControlFlow::Continue(())
+        };
+        let pulled = second.pull(&wanted("b"), &anything, &mut watch).unwrap();
+        holds(&second, &pulled, &new);
+    });
+    assert!(waits.load(Ordering::SeqCst));
+}
+
 #[test]
 fn an_open_model_stays_when_its_name_goes() {
     let content = noise(CHUNK, 23);

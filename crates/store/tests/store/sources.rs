@@ -60,6 +60,14 @@ fn a_repository_with_several_models_lists_them() {
     assert!(text.contains("c.gguf") && text.contains("a-Q8_0.gguf"), "{text}");
     let pulled = pull(&store, &from("hf:o/r/a-Q8_0.gguf")).unwrap();
     holds(&store, &pulled, b"bbb");
+    // Its end is enough, in letters of either case, and no part of it.
+    let pulled = pull(&store, &from("hf:o/r:q4_0")).unwrap();
+    holds(&store, &pulled, b"aaa");
+    assert_eq!(pulled.manifest.source, "hf:o/r/a-Q4_0.gguf");
+    for end in ["hf:o/r:_0", "hf:o/r:Q5_0", "hf:o/r:gguf"] {
+        let error = pull(&store, &from(end)).unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{end}: {error}");
+    }
     hub(&server, &[]);
     assert!(matches!(pull(&store, &from("hf:o/r")), Err(StoreError::Missing { .. })));
 }

@@ -71,7 +71,7 @@ pub(crate) fn store(folder: &Folder, server: &Server) -> Store {
 
 /// What is wanted, by its source alone.
 pub(crate) fn from(source: &str) -> Pull {
-    Pull { source: Source::parse(source).unwrap(), name: None, digest: None }
+    Pull { source: Source::parse(source).unwrap(), name: None, digest: None, key: None }
 }
 
 /// The same under a name.
