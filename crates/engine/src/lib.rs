@@ -59,9 +59,7 @@ pub use generate::{FinishReason, GenerateOptions, Generation, Speech, Step};
 pub use ondine_cache::KvType;
 pub use perplexity::{Perplexity, perplexity};
 pub use sample::Sampling;
-pub use session::{
-    Overflow, Session, SessionOptions, Share, Snapshot, Synced, evaluate_together,
-};
+pub use session::{Overflow, Session, SessionOptions, Share, Snapshot, Synced, evaluate_together};
 
 /// The tokenizer that a file describes, with or without a model.
 ///

@@ -130,7 +130,8 @@ impl Session {
         let mut session = Session::new(Arc::clone(engine), options)?;
         let Snapshot { tokens, cache } = snapshot;
         let (own, other) = (&session.cache, &cache);
-        if (own.shape(), own.horizon(), tokens.len()) != (other.shape(), other.horizon(), cache.len())
+        if (own.shape(), own.horizon(), tokens.len())
+            != (other.shape(), other.horizon(), cache.len())
         {
             return Err(EngineError::Snapshot);
         }

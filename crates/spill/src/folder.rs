@@ -165,8 +165,8 @@ impl Folder {
     }
 
     /// Keeps a timeline: `tokens`, and the keys and values that came of them. One that a file knows
-    /// already is not written again. A file of the same session whose tokens it begins with goes, and
-    /// those that were used longest ago go where there is no room.
+    /// already is not written again. A file that it [replaces] goes, and those that were used
+    /// longest ago go where there is no room.
     ///
     /// # Errors
     /// No room, or the disk; nothing is kept then. No tokens, or too many.
@@ -220,9 +220,10 @@ impl Folder {
             _ = fs::remove_file(&part);
             return Err(io_at(&place, "put the file there")(error));
         }
+        let of_session = head.session != [0; 32];
         let grown = |e: &Entry| {
             (e.head.key, e.head.session) == (head.key, head.session)
-                && tokens.starts_with(&e.head.tokens)
+                && replaces(tokens, &e.head.tokens, of_session)
         };
         while let Some(old) = index.entries.iter().position(grown) {
             self.remove(&mut index, old);
@@ -323,7 +324,8 @@ impl Folder {
 
     /// Plans before anything goes: where the file does not fit even alone, the others stay.
     fn make_room(&self, index: &mut Index, bytes: u64) -> Result<(), SpillError> {
-        let free = fs4::available_space(&self.path).map_err(io_at(&self.path, "ask for room in"))?;
+        let free =
+            fs4::available_space(&self.path).map_err(io_at(&self.path, "ask for room in"))?;
         let on_disk = free.saturating_add(index.counts.bytes).saturating_sub(self.limits.keep_free);
         let available = on_disk.min(self.limits.bytes);
         if bytes > available {
@@ -355,9 +357,7 @@ impl Folder {
 impl Index {
     /// The entry that knows most of the beginning of `tokens`, and how much.
     fn longest(&self, key: &Key, tokens: &[u32]) -> Option<(usize, usize)> {
-        let common = |head: &Head| {
-            head.tokens.iter().zip(tokens).take_while(|(known, wanted)| known == wanted).count()
-        };
+        let common = |head: &Head| common(&head.tokens, tokens);
         let own = self.entries.iter().enumerate().filter(|(_, entry)| entry.head.key == *key);
         own.map(|(place, entry)| (place, common(&entry.head)))
             .max_by_key(|(_, shared)| *shared)
@@ -367,6 +367,20 @@ impl Index {
     fn is_forgotten(&self, head: &Head) -> bool {
         self.forgotten.contains(&(head.key.app, head.session))
     }
+}
+
+/// Whether a timeline is of no more use beside a newer one: it is the beginning of it; or both are of
+/// one session, and the newer one repeats at least half of it. A session goes on with what the app sends,
+/// and that may be a little other than what was said: a template leaves thoughts out, a text was
+/// trimmed.
+pub fn replaces(newer: &[u32], older: &[u32], one_session: bool) -> bool {
+    let repeated = common(newer, older);
+    repeated == older.len() || one_session && repeated * 2 >= older.len()
+}
+
+/// How many tokens two timelines begin with.
+pub fn common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 type Whole = (BufReader<File>, Head, u64, u64, SystemTime);

@@ -22,5 +22,5 @@ mod key;
 
 pub use error::SpillError;
 pub use file::TOKENS_MAX;
-pub use folder::{Counts, FILES_MAX, Folder, Found, Limits};
+pub use folder::{Counts, FILES_MAX, Folder, Found, Limits, common, replaces};
 pub use key::Key;

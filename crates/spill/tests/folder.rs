@@ -382,11 +382,20 @@ fn a_session_that_grows_has_one_file_and_goes_when_it_is_forgotten() {
     assert_eq!(folder.counts().written, 1, "what a file knows is not written again");
     folder.put(&key("a"), Some("s"), &long, &cache(40, 1)).unwrap();
     assert_eq!(temp.files().len(), 1, "the shorter one is part of the longer one");
+    // It went on otherwise than it had been, and then as another conversation altogether.
+    let mut otherwise = tokens(60);
+    otherwise[20] += 1;
+    folder.put(&key("a"), Some("s"), &otherwise, &cache(60, 1)).unwrap();
+    assert_eq!(temp.files().len(), 1, "half of the longer one is part of this");
+    folder.put(&key("a"), Some("s"), &long, &cache(40, 1)).unwrap();
+    assert_eq!(temp.files().len(), 2, "a third is not");
+    folder.put(&key("a"), Some("s"), &tokens(60), &cache(60, 1)).unwrap();
+    assert_eq!(temp.files().len(), 2);
     // Another session's stays, though it begins the same.
-    let other = [&tokens(40)[..], &[1]].concat();
-    folder.put(&key("a"), Some("t"), &other, &cache(41, 1)).unwrap();
+    let other = [&tokens(60)[..], &[1]].concat();
+    folder.put(&key("a"), Some("t"), &other, &cache(61, 1)).unwrap();
     folder.put(&key("b"), Some("s"), &long, &cache(40, 1)).unwrap();
-    assert_eq!(temp.files().len(), 3);
+    assert_eq!(temp.files().len(), 4);
     folder.forget("a", "s");
     assert_eq!(temp.files().len(), 2, "another app's session of the same id is another one");
     let late = folder.put(&key("a"), Some("s"), &tokens(90), &cache(90, 1)).unwrap_err();
