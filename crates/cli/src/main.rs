@@ -8,6 +8,7 @@ mod apps;
 mod chat;
 mod commands;
 mod failure;
+mod fingerprint;
 mod flags;
 mod input;
 mod interrupt;
