@@ -122,14 +122,22 @@ impl<'a> Keeping<'a> {
     /// Begins to read what is on the disk of a prompt, where that saves time: a token takes `token_s`
     /// seconds to evaluate, or nobody knows yet. Gives the job's number.
     pub(crate) fn fetch(&mut self, app: &str, prompt: &[TokenId], token_s: f64) -> Option<u64> {
-        let disk = self.disk.as_ref()?;
+        let disk = self.disk.as_mut()?;
         let found = disk.folder.find(&disk.key(app)?, prompt)?;
         let saved = found.tokens().len().saturating_sub(self.past.shared(app, prompt));
+        if saved < WORTH_SHARING {
+            return None;
+        }
         // A service that has just begun does not know its own pace, and is asked for what was said
         // before it ended. Reading was faster on every machine that was measured.
         let faster = token_s == 0.0 || found.bytes as f64 / disk.bytes_s < saved as f64 * token_s;
-        let blank = || Session::blank_cache(self.engine, SessionOptions::default());
-        (saved >= WORTH_SHARING && faster).then(|| disk.porter.read(found, blank()))
+        if !faster {
+            // What was slow may be fast again: without this it would never be tried.
+            disk.bytes_s = 0.9 * disk.bytes_s + 0.1 * FIRST_BYTES_S;
+            return None;
+        }
+        let blank = Session::blank_cache(self.engine, SessionOptions::default());
+        Some(disk.porter.read(found, blank))
     }
 
     /// Whether something came of what the disk was asked for.
@@ -252,5 +260,113 @@ impl<'a> Keeping<'a> {
         }
         drop(kept);
         self.budget.give(freed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use ondine_engine::EngineOptions;
+    use ondine_format::gguf;
+    use ondine_spill::Limits;
+    use ondine_tensor::Bytes;
+
+    use super::*;
+
+    struct Temp(PathBuf);
+
+    impl Drop for Temp {
+        fn drop(&mut self) {
+            _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn temp(name: &str) -> (Temp, Folder) {
+        let name = format!("ondine-keeping-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let folder = Folder::open(&path, Limits { keep_free: 0, ..Limits::default() }).unwrap();
+        (Temp(path), folder)
+    }
+
+    fn engine() -> Arc<Engine> {
+        let bytes = include_bytes!("../../droplet/droplet.gguf");
+        let file = gguf::read(Bytes::from_static(bytes)).unwrap();
+        Engine::load(&file, EngineOptions::default()).unwrap()
+    }
+
+    /// Keeps a session of `count` times the same token, which is its own, promised for as if it had come to be twice as long.
+    fn keep(keeping: &mut Keeping<'_>, id: &str, count: usize) {
+        let mut session = keeping.engine.session(SessionOptions::default()).unwrap();
+        session.sync(&vec![u32::from(id.as_bytes()[0]); count]).unwrap();
+        let promised = 2 * session.kv_bytes() as u64;
+        assert!(keeping.take(promised));
+        keeping.keep("a", Some(id.to_owned()), session, promised);
+    }
+
+    #[test]
+    fn the_disk_is_asked_where_it_is_faster() {
+        let (_temp, folder) = temp("faster");
+        let (engine, budget, porter) = (engine(), Budget::new(u64::MAX), Porter::default());
+        let model = Fingerprint::of_hex(&"00".repeat(32));
+        let disk = || Some(Disk::new(&folder, &porter, &engine, &model));
+        let mut keeping = Keeping::new(&engine, &budget, disk());
+        keep(&mut keeping, "s", 100);
+        let known = [u32::from(b's'); 120];
+        assert_eq!(keeping.fetch("a", &known, 0.0), None, "it is not there yet");
+        keeping.leave();
+        drop(porter.closing());
+        porter.carry(&folder, || {});
+        assert_eq!(keeping.news().len(), 0);
+        assert_eq!(budget.used(), 0);
+        assert_eq!(folder.counts().written, 1);
+        assert_eq!(keeping.fetch("a", &known[..15], 1.0), None, "too little");
+        assert_eq!(keeping.fetch("b", &known, 1.0), None, "another app");
+        for _ in 0..100 {
+            assert_eq!(keeping.fetch("a", &known, 1e-9), None, "computing is faster");
+        }
+        let jobs = [0.0, 1.0].map(|token_s| keeping.fetch("a", &known, token_s).unwrap());
+        porter.carry(&folder, || {});
+        let fetched = keeping.news();
+        assert_eq!(fetched.iter().map(|fetched| fetched.job).collect::<Vec<_>>(), jobs);
+        let tokens = |fetched: &Fetched| fetched.session.as_ref().map(|s| s.tokens().len());
+        assert_eq!(fetched.iter().map(tokens).collect::<Vec<_>>(), [Some(100); 2]);
+        // Memory that knows as much is nearer.
+        keep(&mut keeping, "s", 100);
+        assert_eq!(keeping.fetch("a", &known, 1.0), None);
+    }
+
+    #[test]
+    fn bytes_count_until_they_are_written() {
+        let (_temp, folder) = temp("bytes");
+        let (engine, porter) = (engine(), Porter::default());
+        let page = engine.shape().cache().bytes_per_page().unwrap() as u64;
+        let budget = Budget::new(10 * page);
+        let model = Fingerprint::of_hex(&"00".repeat(32));
+        let disk = Disk::new(&folder, &porter, &engine, &model);
+        let mut keeping = Keeping::new(&engine, &budget, Some(disk));
+        keep(&mut keeping, "s", 48);
+        keep(&mut keeping, "t", 33);
+        assert_eq!((budget.used(), keeping.bytes()), (6 * page, 6 * page));
+        // What is needed lies in one of the two: it is on its way, and not free before it is there.
+        assert!(!keeping.take(7 * page));
+        assert_eq!((budget.used(), keeping.bytes()), (6 * page, 3 * page));
+        assert!(!keeping.take(7 * page), "waiting for it lets no other go");
+        assert_eq!(keeping.bytes(), 3 * page);
+        drop(porter.closing());
+        porter.carry(&folder, || {});
+        keeping.news();
+        assert_eq!(budget.used(), 3 * page);
+        assert!(keeping.take(7 * page));
+        budget.give(7 * page);
+        // One that is being written while there is time goes meanwhile.
+        assert!(keeping.has_unwritten());
+        keeping.write_one();
+        assert!(!keeping.has_unwritten() && budget.used() == 3 * page);
+        keeping.forget("a", "t");
+        assert_eq!((budget.used(), keeping.bytes()), (3 * page, 0), "its pages are being written");
+        porter.carry(&folder, || {});
+        keeping.news();
+        assert_eq!(budget.used(), 0);
     }
 }
