@@ -28,7 +28,7 @@ mod page;
 mod timeline;
 
 pub use error::CacheError;
-pub use ondine_tensor::KvType;
 pub use ondine_tensor::cpu::PAGE;
+pub use ondine_tensor::{KV_LAYOUT, KvType};
 pub use page::CacheShape;
-pub use timeline::Cache;
+pub use timeline::{Cache, PageId};

@@ -66,6 +66,16 @@ impl Page {
         Ok(Page(data))
     }
 
+    /// All of it, as bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+
+    /// All of it, as bytes to write.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+
     /// Keys and values of one layer.
     pub(crate) fn layer(&self, layer: usize, block: usize) -> (&[KvLine], &[KvLine]) {
         self.0[layer * 2 * block..(layer + 1) * 2 * block].split_at(block)

@@ -12,6 +12,11 @@ use ondine_tensor::{KvPages, KvPagesMut};
 use crate::error::CacheError;
 use crate::page::{CacheShape, Page};
 
+/// Tells pages apart: the same for two timelines where they share the page, for as long as one of
+/// them holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PageId(usize);
+
 /// Keys and values of one timeline.
 ///
 /// There is no `Clone`: a second timeline is made by [`Cache::fork`], which says what it does.
@@ -67,6 +72,46 @@ impl Cache {
     /// Pages in the table that another timeline holds too.
     pub fn shared_pages(&self) -> usize {
         self.pages.iter().filter(|page| Arc::strong_count(page) > 1).count()
+    }
+
+    /// Which pages are in the table.
+    pub fn page_ids(&self) -> impl Iterator<Item = PageId> {
+        self.pages.iter().map(|page| PageId(Arc::as_ptr(page).addr()))
+    }
+
+    /// The pages that hold the positions that count, as bytes, for whoever keeps them elsewhere. What
+    /// the bytes mean hangs on the [shape](Cache::shape) and on [`KV_LAYOUT`](crate::KV_LAYOUT).
+    pub fn page_bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.pages[..self.len.div_ceil(PAGE)].iter().map(|page| page.bytes())
+    }
+
+    /// Fills an empty timeline with `tokens` positions that were kept elsewhere: `read` is given the
+    /// pages, one after another, and writes into each the bytes that [`Cache::page_bytes`] gave. Where
+    /// it fails, the timeline is empty as before. That the bytes are the right ones is for it to know.
+    ///
+    /// # Errors
+    /// Those of `read`, and no memory for a page.
+    ///
+    /// # Panics
+    /// Where the timeline is not empty.
+    pub fn fill<E: From<CacheError>>(
+        &mut self,
+        tokens: usize,
+        mut read: impl FnMut(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        assert!(self.is_empty(), "a timeline of {} positions is filled", self.len);
+        self.pages.clear();
+        let lines = self.shape.page().filter(|_| self.shape.bytes_for(tokens).is_some());
+        let lines = lines.ok_or(CacheError::TooLarge { tokens })?;
+        let mut pages = Vec::new();
+        for _ in 0..tokens.div_ceil(PAGE) {
+            let page = Page::new(lines);
+            let mut page = page.map_err(|bytes| CacheError::OutOfMemory { bytes, tokens })?;
+            read(page.bytes_mut())?;
+            pages.push(Arc::new(page));
+        }
+        (self.pages, self.len) = (pages, tokens);
+        Ok(())
     }
 
     /// Makes room for `tokens` positions after the present ones.

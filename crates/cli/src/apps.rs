@@ -150,7 +150,7 @@ pub(crate) fn own_folder(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
-fn own_file(path: &Path) -> std::io::Result<fs::File> {
+pub(crate) fn own_file(path: &Path) -> std::io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -158,7 +158,7 @@ fn own_file(path: &Path) -> std::io::Result<fs::File> {
     options.open(path)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

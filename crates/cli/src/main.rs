@@ -9,6 +9,7 @@ mod chat;
 mod commands;
 mod cores;
 mod failure;
+mod fingerprint;
 mod flags;
 mod input;
 mod interrupt;

@@ -33,7 +33,7 @@ pub(crate) struct Opened {
     /// Its content.
     pub(crate) file: ModelFile,
     /// What keeps its content in the store, where it is from there.
-    _held: Option<Held>,
+    held: Option<Held>,
 }
 
 /// Opens what the user named.
@@ -56,7 +56,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Failure> {
             };
             (bytes.len(), gguf::read(bytes).map_err(|error| Failure::from(error).at(&name))?)
         };
-        Ok(Opened { name, bytes: bytes as u64, file, _held: held })
+        Ok(Opened { name, bytes: bytes as u64, file, held })
     })
 }
 
@@ -72,6 +72,11 @@ pub(crate) fn is_droplet(path: &Path) -> bool {
 }
 
 impl Opened {
+    /// The digest of its content, where it is from the store.
+    pub(crate) fn sha256(&self) -> Option<String> {
+        self.held.as_ref().map(|held| held.manifest().blob.to_string())
+    }
+
     /// The tokenizer alone: a file without weights serves.
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer, Failure> {
         ondine_engine::tokenizer(&self.file.metadata)

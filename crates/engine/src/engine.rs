@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use ondine_cache::{KV_LAYOUT, PAGE};
 use ondine_format::ModelFile;
 use ondine_model::{Model, Shape};
 use ondine_tensor::{Cpu, Isa};
@@ -55,6 +56,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     model: Box<dyn Model>,
     cpu: Cpu,
+    options: EngineOptions,
     tokenizer: Result<Arc<Tokenizer>, String>,
     template: Result<Template, String>,
     gap_form: Result<GapForm, String>,
@@ -83,7 +85,16 @@ impl Engine {
         let gap_form = GapForm::read(&file.metadata);
         let control = tokenizer.as_ref().map(|t| control_pieces(t)).unwrap_or_default();
         let compiler = OnceLock::new();
-        Ok(Arc::new(Engine { model, cpu, tokenizer, template, gap_form, control, compiler }))
+        Ok(Arc::new(Engine {
+            model,
+            cpu,
+            options,
+            tokenizer,
+            template,
+            gap_form,
+            control,
+            compiler,
+        }))
     }
 
     /// The model's sizes.
@@ -142,6 +153,26 @@ impl Engine {
             }
         };
         Ok(compiler.compile(spec)?)
+    }
+
+    /// What decides the bits of keys and values beside weights and tokens, in words. A
+    /// [`Snapshot`](crate::Snapshot) of a session with the same options is this engine's own where the
+    /// weights are the same and these words are.
+    pub fn kv_form(&self, session: SessionOptions) -> String {
+        let cache = self.shape().cache();
+        let EngineOptions { memory, steady, .. } = self.options;
+        format!(
+            "ondine {}, layout {KV_LAYOUT}, {} of {} layers, {} heads of {}, pages of {PAGE}, \
+             {} positions, {}, {} threads, {memory:?}, steady {steady}",
+            env!("CARGO_PKG_VERSION"),
+            session.kv,
+            cache.layers,
+            cache.kv_heads,
+            cache.head_dim,
+            session.context.unwrap_or(self.shape().context),
+            self.cpu.isa(),
+            self.cpu.threads(),
+        )
     }
 
     /// An empty timeline.

@@ -53,6 +53,9 @@ pub enum EngineError {
         /// What it cannot do.
         what: String,
     },
+    /// A snapshot that is not of such a session.
+    #[error("the snapshot was taken of a session of another shape")]
+    Snapshot,
     /// The model's logits are no numbers: its weights are damaged.
     #[error("numerical: the logits after position {position} are not numbers")]
     Numerical {

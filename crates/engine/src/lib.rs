@@ -31,7 +31,7 @@
 //! |---|---|
 //! | [`engine`], `load` | a loaded model; which metadata key means what |
 //! | [`prompt`], `gap` | chats, texts and gaps to tokens |
-//! | [`session`] | sync, rewind, fork, shift |
+//! | [`session`] | sync, rewind, fork, shift, snapshot |
 //! | [`generate`], `stop`, `utf8` | the iterator, and text on its way out |
 //! | [`sample`], `rng` | logits to a token |
 //! | [`embed`] | texts to vectors |
@@ -59,7 +59,7 @@ pub use generate::{FinishReason, GenerateOptions, Generation, Speech, Step};
 pub use ondine_cache::KvType;
 pub use perplexity::{Perplexity, perplexity};
 pub use sample::Sampling;
-pub use session::{Overflow, Session, SessionOptions, Share, Synced, evaluate_together};
+pub use session::{Overflow, Session, SessionOptions, Share, Snapshot, Synced, evaluate_together};
 
 /// The tokenizer that a file describes, with or without a model.
 ///

@@ -63,6 +63,16 @@ pub struct Synced {
     pub dropped: usize,
 }
 
+/// What was evaluated of a session: tokens, and the keys and values that came of them. Its pages are
+/// shared with the session.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The tokens.
+    pub tokens: Vec<TokenId>,
+    /// As many positions.
+    pub cache: Cache,
+}
+
 /// One timeline.
 pub struct Session {
     engine: Arc<Engine>,
@@ -95,7 +105,7 @@ impl Session {
             return Err(EngineError::SessionOptions { context, what });
         }
         Ok(Session {
-            cache: Cache::with_horizon(CacheShape { kv: options.kv, ..shape.cache() }, context),
+            cache: Session::blank_cache(&engine, options),
             tokens: Vec::new(),
             logits: Rows::new(0, shape.vocab),
             scratch: Scratch::new(shape),
@@ -103,6 +113,51 @@ impl Session {
             overflow: options.overflow,
             engine,
         })
+    }
+
+    /// A session that goes on as the one whose snapshot it is would. Whether the snapshot was taken
+    /// of the same model, computed [in the same form](Engine::kv_form), is not seen in it: the caller
+    /// knows.
+    ///
+    /// # Errors
+    /// Options that [`Engine::session`] refuses, a snapshot of another shape or with more tokens than
+    /// the session has positions, a token outside the vocabulary.
+    pub fn resume(
+        engine: &Arc<Engine>,
+        options: SessionOptions,
+        snapshot: Snapshot,
+    ) -> Result<Session, EngineError> {
+        let mut session = Session::new(Arc::clone(engine), options)?;
+        let Snapshot { tokens, cache } = snapshot;
+        let (own, other) = (&session.cache, &cache);
+        if (own.shape(), own.horizon(), tokens.len())
+            != (other.shape(), other.horizon(), cache.len())
+        {
+            return Err(EngineError::Snapshot);
+        }
+        session.check(&tokens)?;
+        if tokens.len() > session.context {
+            return Err(EngineError::Context { needed: tokens.len(), context: session.context });
+        }
+        (session.tokens, session.cache) = (tokens, cache);
+        Ok(session)
+    }
+
+    /// What was evaluated. Costs no copy of keys and values.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { tokens: self.tokens[..self.cache.len()].to_vec(), cache: self.cache.fork() }
+    }
+
+    /// An empty cache of the kind that a snapshot for a session of these options needs.
+    pub fn blank_cache(engine: &Engine, options: SessionOptions) -> Cache {
+        let shape = engine.shape();
+        let context = options.context.unwrap_or(shape.context);
+        Cache::with_horizon(CacheShape { kv: options.kv, ..shape.cache() }, context)
+    }
+
+    /// Keys and values of what was evaluated.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// The loaded model.

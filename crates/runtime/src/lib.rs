@@ -19,15 +19,19 @@
 //! | `calls` | how a model writes calls of tools, and reads them |
 //! | `queue` | whose turn it is |
 //! | `past` | prefixes that were evaluated before, by app |
+//! | `kept`, `porter` | what goes to the disk and comes from there; the thread that carries it |
 //! | `budget` | bytes that may be used |
 //! | `worker` | the thread: steps, one after another |
 //!
-//! The crate knows no files, no network and no wire format. An answer does not depend on who else
+//! The crate knows no network and no wire format, and of files the folder that it may be handed. An answer does not depend on who else
 //! is being answered, bit for bit: engines are loaded steady.
 
 mod budget;
 mod calls;
+mod fingerprint;
+mod kept;
 mod past;
+mod porter;
 mod queue;
 mod turn;
 mod worker;
@@ -37,7 +41,9 @@ use std::thread::JoinHandle;
 
 use ondine_chat::{Chat, ChatError, Embed, Embedded, Model, Request, Sink, Status};
 use ondine_engine::{EmbedOptions, Embedder, Engine};
+use ondine_spill::Folder;
 
+pub use fingerprint::Fingerprint;
 use turn::Turn;
 use worker::{Arrival, Desk};
 
@@ -73,6 +79,7 @@ struct Loaded {
 pub struct Runtime {
     limits: Limits,
     budget: Arc<budget::Budget>,
+    folder: Option<Arc<Folder>>,
     /// In the order in which they were added.
     models: Vec<Loaded>,
     /// They answer one at a time: an encoder uses all threads for a text anyway.
@@ -83,7 +90,24 @@ impl Runtime {
     /// Without models.
     pub fn new(limits: Limits) -> Runtime {
         let budget = Arc::new(budget::Budget::new(limits.memory));
-        Runtime { limits, budget, models: Vec::new(), embedders: Vec::new() }
+        Runtime { limits, budget, folder: None, models: Vec::new(), embedders: Vec::new() }
+    }
+
+    /// Keys and values of kept conversations go into `folder` when their bytes are wanted, when nobody
+    /// is served for a moment, and at the end; and come back from there. Said before the first model
+    /// is added.
+    pub fn spill_to(&mut self, folder: Arc<Folder>) {
+        self.folder = Some(folder);
+    }
+
+    /// The conversation `id` of an app is no more: what is kept for it goes from memory and disk.
+    pub fn forget(&self, app: &str, id: &str) {
+        if let Some(folder) = &self.folder {
+            folder.forget(app, id);
+        }
+        for loaded in &self.models {
+            loaded.desk.forget(app, id);
+        }
     }
 
     /// Adds a model that answers. It should be loaded [steady](ondine_engine::EngineOptions::steady):
@@ -92,13 +116,28 @@ impl Runtime {
     ///
     /// # Errors
     /// Weights beyond the budget.
-    pub fn add(&mut self, mut about: Model, engine: Arc<Engine>) -> Result<(), ChatError> {
+    pub fn add(&mut self, about: Model, engine: Arc<Engine>) -> Result<(), ChatError> {
+        let fingerprint = Fingerprint::of_hex(about.sha256.as_deref().unwrap_or_default());
+        self.add_known(about, engine, fingerprint)
+    }
+
+    /// Adds a model as [`Runtime::add`] does, whose fingerprint may be told later.
+    ///
+    /// # Errors
+    /// Weights beyond the budget.
+    pub fn add_known(
+        &mut self,
+        mut about: Model,
+        engine: Arc<Engine>,
+        fingerprint: Fingerprint,
+    ) -> Result<(), ChatError> {
         self.budget.take_for(&about.name, about.bytes)?;
         about.context = engine.shape().context;
         about.chats = true;
         about.tools = engine.template().is_ok_and(|t| calls::knows_tools(t.source()));
         about.family.clone_from(&engine.shape().architecture);
-        let desk = Arc::new(Desk::new(self.limits, Arc::clone(&self.budget)));
+        let (budget, folder) = (Arc::clone(&self.budget), self.folder.clone());
+        let desk = Arc::new(Desk::new(self.limits, budget, folder, fingerprint));
         let (theirs, its) = (Arc::clone(&desk), Arc::clone(&engine));
         let work = move || worker::work(&its, &theirs);
         let thread = std::thread::Builder::new()
@@ -171,8 +210,8 @@ impl Chat for Runtime {
     fn start(&self, request: Request, sink: Sink) -> Result<(), ChatError> {
         let loaded = self.find(&request.model)?;
         let turn = Turn::new(&loaded.engine, &request, self.limits.answer)?;
-        let Request { app, background, .. } = request;
-        loaded.desk.enter(&loaded.engine, Arrival::new(app, background, turn, sink))
+        let Request { app, session, background, .. } = request;
+        loaded.desk.enter(&loaded.engine, Arrival::new(app, session, background, turn, sink))
     }
 
     fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {

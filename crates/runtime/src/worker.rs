@@ -20,10 +20,13 @@ use ondine_engine::{
     Engine, FinishReason as Ended, Session, SessionOptions, Share, Speech, Step, evaluate_together,
 };
 use ondine_model::{BATCH, Scratch};
+use ondine_spill::Folder;
 
 use crate::Limits;
 use crate::budget::Budget;
-use crate::past::Past;
+use crate::fingerprint::Fingerprint;
+use crate::kept::{Disk, Fetched, Keeping};
+use crate::porter::Porter;
 use crate::queue::Fair;
 use crate::turn::{Reading, Turn};
 
@@ -42,9 +45,14 @@ const ASK: Duration = Duration::from_millis(150);
 /// How long a worker waits for bytes that another model may give back.
 const WAIT_FOR_BYTES: Duration = Duration::from_millis(20);
 
+/// How long nobody must be served before what is kept is written to the disk.
+const IDLE: Duration = Duration::from_millis(500);
+
 /// A request on its way to the thread.
 pub(crate) struct Arrival {
     app: String,
+    /// The kept conversation that it continues.
+    id: Option<String>,
     background: bool,
     turn: Turn,
     sink: Sink,
@@ -52,8 +60,14 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    pub(crate) fn new(app: String, background: bool, turn: Turn, sink: Sink) -> Arrival {
-        Arrival { app, background, turn, sink, came: Instant::now() }
+    pub(crate) fn new(
+        app: String,
+        id: Option<String>,
+        background: bool,
+        turn: Turn,
+        sink: Sink,
+    ) -> Arrival {
+        Arrival { app, id, background, turn, sink, came: Instant::now() }
     }
 }
 
@@ -61,6 +75,8 @@ impl Arrival {
 pub(crate) struct Desk {
     limits: Limits,
     budget: Arc<Budget>,
+    folder: Option<Arc<Folder>>,
+    fingerprint: Fingerprint,
     state: Mutex<State>,
     came: Condvar,
 }
@@ -68,13 +84,26 @@ pub(crate) struct Desk {
 struct State {
     queue: Fair<Arrival>,
     closed: bool,
+    /// Conversations that are no more, by app.
+    forgotten: Vec<(String, String)>,
     status: ModelStatus,
 }
 
 impl Desk {
-    pub(crate) fn new(limits: Limits, budget: Arc<Budget>) -> Desk {
-        let state = State { queue: Fair::new(), closed: false, status: ModelStatus::default() };
-        Desk { limits, budget, state: Mutex::new(state), came: Condvar::new() }
+    pub(crate) fn new(
+        limits: Limits,
+        budget: Arc<Budget>,
+        folder: Option<Arc<Folder>>,
+        fingerprint: Fingerprint,
+    ) -> Desk {
+        let state = State {
+            queue: Fair::new(),
+            closed: false,
+            forgotten: Vec::new(),
+            status: ModelStatus::default(),
+        };
+        let (state, came) = (Mutex::new(state), Condvar::new());
+        Desk { limits, budget, folder, fingerprint, state, came }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,6 +145,19 @@ impl Desk {
         Ok(())
     }
 
+    /// A conversation is no more, and what is kept of it goes.
+    pub(crate) fn forget(&self, app: &str, id: &str) {
+        self.lock().forgotten.push((app.to_owned(), id.to_owned()));
+        self.came.notify_one();
+    }
+
+    /// Wakes the thread, if it waits: something changed that it may look at.
+    pub(crate) fn wake(&self) {
+        // Under the lock, so that it has not looked already and not begun to wait.
+        let _state = self.lock();
+        self.came.notify_one();
+    }
+
     /// Nobody enters any more.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
@@ -137,6 +179,7 @@ fn bytes_for(engine: &Engine, turn: &Turn) -> u64 {
 /// A request that is being answered.
 struct Running {
     app: String,
+    id: Option<String>,
     session: Session,
     speech: Speech,
     reading: Reading,
@@ -153,26 +196,54 @@ struct Running {
 
 /// Takes requests and answers them until the desk is closed and empty.
 pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
-    let mut worker = Worker {
-        engine,
-        desk,
-        running: Vec::new(),
-        past: Past::default(),
-        scratch: Scratch::new(engine.shape()),
-        token_s: 0.0,
-        admitted: 0,
-        asked: Instant::now(),
-    };
-    while worker.admit() {
-        worker.step();
-    }
+    let porter = Porter::default();
+    std::thread::scope(|scope| {
+        // However this ends, the porter ends with it.
+        let closing = porter.closing();
+        let folder = desk.folder.as_deref();
+        let carrying = folder.and_then(|folder| {
+            let carry = || porter.carry(folder, || desk.wake());
+            std::thread::Builder::new().name("porter".into()).spawn_scoped(scope, carry).ok()
+        });
+        let disk = folder.filter(|_| carrying.is_some());
+        let disk = disk.map(|folder| Disk::new(folder, &porter, engine, &desk.fingerprint));
+        let mut worker = Worker {
+            engine,
+            desk,
+            running: Vec::new(),
+            fetching: Vec::new(),
+            kept: Keeping::new(engine, &desk.budget, disk),
+            scratch: Scratch::new(engine.shape()),
+            token_s: 0.0,
+            admitted: 0,
+            asked: Instant::now(),
+            served: Instant::now(),
+        };
+        while worker.admit() {
+            worker.step();
+        }
+        worker.kept.leave();
+        drop(closing);
+        // What it was still writing is free when it ends.
+        let _ = carrying.map(|thread| thread.join());
+        worker.kept.news();
+    });
+}
+
+/// A request whose keys and values come from the disk.
+struct Fetching {
+    arrival: Arrival,
+    /// Bytes that it was promised.
+    bytes: u64,
+    job: u64,
 }
 
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
     desk: &'a Desk,
     running: Vec<Running>,
-    past: Past,
+    fetching: Vec<Fetching>,
+    kept: Keeping<'a>,
     scratch: Scratch,
     /// Seconds that a token of a prompt takes, of late; 0 before the first.
     token_s: f64,
@@ -180,29 +251,35 @@ struct Worker<'a> {
     admitted: u64,
     /// When those who wait were asked last.
     asked: Instant,
+    /// When the last step ended.
+    served: Instant,
 }
 
 impl Worker<'_> {
     /// Takes from the queue what there is room for, waiting where nothing runs; whether to go on.
     fn admit(&mut self) -> bool {
         loop {
+            self.hear();
             let mut state = self.desk.lock();
-            if state.closed {
+            if state.closed && state.queue.len() > 0 {
                 let ended: Vec<Arrival> = state.queue.drain().collect();
                 drop(state);
                 for mut arrival in ended {
                     (arrival.sink)(Event::Failed(ChatError::ShuttingDown));
                 }
-                return !self.running.is_empty();
+                continue;
             }
-            if self.running.len() >= self.desk.limits.running {
-                return true;
+            let admitted = self.running.len() + self.fetching.len();
+            if state.closed && admitted == 0 {
+                return false;
             }
-            let Some((_, arrival)) = state.queue.pop() else {
+            let room = admitted < self.desk.limits.running;
+            let next = if room { state.queue.pop() } else { None };
+            let Some((_, arrival)) = next else {
                 if !self.running.is_empty() {
                     return true;
                 }
-                drop(self.desk.came.wait(state).unwrap_or_else(PoisonError::into_inner));
+                self.rest(state);
                 continue;
             };
             drop(state);
@@ -218,18 +295,57 @@ impl Worker<'_> {
         }
     }
 
-    /// Begins to answer, or gives the request back where there are no bytes for it now.
-    fn begin(&mut self, mut arrival: Arrival) -> Result<(), Box<Arrival>> {
-        let bytes = bytes_for(self.engine, &arrival.turn);
-        while !self.desk.budget.take(bytes) {
-            match self.past.drop_one() {
-                Some(freed) => self.desk.budget.give(freed),
-                None => return Err(Box::new(arrival)),
+    /// Waits until there is something to do. Where nobody came for a moment, what is kept is written.
+    fn rest(&mut self, state: MutexGuard<'_, State>) {
+        if self.kept.has_news() || !state.forgotten.is_empty() {
+            return;
+        }
+        if self.running.len() + self.fetching.len() > 0 || !self.kept.has_unwritten() {
+            drop(self.desk.came.wait(state).unwrap_or_else(PoisonError::into_inner));
+            return;
+        }
+        let left = IDLE.saturating_sub(self.served.elapsed());
+        if left.is_zero() {
+            drop(state);
+            return self.kept.write_one();
+        }
+        let woken = self.desk.came.wait_timeout(state, left);
+        drop(woken.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Hears what the disk did, and what is to be forgotten.
+    fn hear(&mut self) {
+        for Fetched { job, session } in self.kept.news() {
+            let place = self.fetching.iter().position(|fetching| fetching.job == job);
+            if let Some(Fetching { arrival, bytes, .. }) = place.map(|at| self.fetching.remove(at))
+            {
+                self.start(arrival, bytes, session);
             }
         }
+        for (app, id) in std::mem::take(&mut self.desk.lock().forgotten) {
+            self.kept.forget(&app, &id);
+        }
+    }
+
+    /// Begins to answer, or gives the request back where there are no bytes for it now.
+    fn begin(&mut self, arrival: Arrival) -> Result<(), Box<Arrival>> {
+        let bytes = bytes_for(self.engine, &arrival.turn);
+        if !self.kept.take(bytes) {
+            return Err(Box::new(arrival));
+        }
+        match self.kept.fetch(&arrival.app, &arrival.turn.tokens, self.token_s) {
+            Some(job) => self.fetching.push(Fetching { arrival, bytes, job }),
+            None => self.start(arrival, bytes, None),
+        }
+        Ok(())
+    }
+
+    /// Answers from now on, with what came from the disk or is in memory.
+    fn start(&mut self, mut arrival: Arrival, bytes: u64, restored: Option<Session>) {
         let turn = &arrival.turn;
         let prepared = (|| {
-            let mut session = match self.past.fork(&arrival.app, &turn.tokens) {
+            let known = restored.or_else(|| self.kept.fork(&arrival.app, &turn.tokens));
+            let mut session = match known {
                 Some(session) => session,
                 None => self.engine.session(SessionOptions::default())?,
             };
@@ -242,13 +358,13 @@ impl Worker<'_> {
                 let error: ondine_engine::EngineError = error;
                 self.desk.budget.give(bytes);
                 (arrival.sink)(Event::Failed(ChatError::Internal(error.to_string())));
-                return Ok(());
+                return;
             }
         };
         let prompt_tokens = turn.tokens.len();
         if !(arrival.sink)(Event::Started { prompt_tokens, cached_tokens }) {
             self.desk.budget.give(bytes);
-            return Ok(());
+            return;
         }
         let began = Instant::now();
         let timing = Timing { queue_s: (began - arrival.came).as_secs_f64(), ..Timing::default() };
@@ -270,10 +386,10 @@ impl Worker<'_> {
             spoke: None,
             number: self.admitted,
             app: arrival.app,
+            id: arrival.id,
             sink: arrival.sink,
         });
         self.desk.lock().status.cached_tokens += cached_tokens as u64;
-        Ok(())
     }
 
     /// How many tokens of each who runs are evaluated in this step: everybody who speaks has one, and
@@ -348,9 +464,10 @@ impl Worker<'_> {
             *by_app.entry(one.app.clone()).or_default() += 1;
         }
         state.status.running = by_app;
-        state.status.kept_bytes = self.past.bytes();
+        state.status.kept_bytes = self.kept.bytes();
         state.status.tokens += tokens as u64;
         drop(state);
+        self.served = Instant::now();
         self.ask();
     }
 
@@ -365,20 +482,7 @@ impl Worker<'_> {
 
     /// Its bytes are free again, but for those of a past that is kept while nobody wants them.
     fn end(&mut self, one: Running) {
-        self.desk.budget.give(one.bytes);
-        let bytes = one.session.kv_bytes() as u64;
-        if bytes == 0 {
-            return;
-        }
-        // Of the same budget, and first those that were used longest ago.
-        while !self.desk.budget.take(bytes) {
-            match self.past.drop_one() {
-                Some(freed) => self.desk.budget.give(freed),
-                None => return,
-            }
-        }
-        let freed = self.past.keep(&one.app, one.session);
-        self.desk.budget.give(freed);
+        self.kept.keep(&one.app, one.id, one.session, one.bytes);
     }
 }
 

@@ -8,6 +8,11 @@ use std::str::FromStr;
 
 use crate::kernel::attend;
 
+/// How keys and values lie in the lines of a page. It changes with every change of that order, and
+/// is another one where numbers lie with their upper byte first: bytes that were kept under another
+/// number are not keys and values.
+pub const KV_LAYOUT: u32 = if cfg!(target_endian = "big") { 1 << 31 | 1 } else { 1 };
+
 /// What a key or a value is stored as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KvType {

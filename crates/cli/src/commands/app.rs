@@ -1,6 +1,7 @@
 //! `ondine app add|ls|rm`: who may ask the service.
 
 use crate::apps;
+use crate::commands::serve;
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::output::Answer;
@@ -16,7 +17,14 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let mut answer = Answer::new();
     match action.as_str() {
         "add" => answer.row(apps::add(&needed()?, background)?)?,
-        "rm" => apps::remove(&needed()?)?,
+        "rm" => {
+            let name = needed()?;
+            apps::remove(&name)?;
+            // What its conversations left: a later app of this name is another one.
+            if let Ok(folder) = serve::spilled() {
+                folder.forget_app(&name);
+            }
+        }
         "ls" => {
             for app in apps::all()? {
                 let priority = if app.background { "background" } else { "interactive" };

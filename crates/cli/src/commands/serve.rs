@@ -3,6 +3,7 @@
 //! It loads what is named, opens a door on this machine, says so in one line, and ends politely. Who is
 //! answered and when is the runtime's affair, how they ask is the server's.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,23 +16,28 @@ use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
 use ondine_model::ModelError;
 use ondine_runtime::{Limits, Runtime};
 use ondine_server::{Door, Log, Reach, ServeError, Server, Stop};
+use ondine_spill::Folder;
 use serde_json::json;
 
 use crate::apps::{self, Listed};
 use crate::commands::inspect;
 use crate::failure::Failure;
+use crate::fingerprint::Seen;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
 use crate::model::{self, Opened};
 use crate::output::{self, Answer};
 use crate::shelf::Stored;
-use crate::{memory, progress};
+use crate::{fingerprint, memory, progress, store};
 
 /// How often an interrupt is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The app that there is from the first start on.
 const FIRST_APP: &str = "default";
+
+/// Keys and values of conversations, inside the home folder.
+const SPILLED: &str = "kv";
 
 /// Serves until it is interrupted.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
@@ -43,6 +49,11 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let door = Door::open(address, Reach::ThisMachine).map_err(refused)?;
     let watch = Watch::new();
     let mut runtime = Runtime::new(limits(arguments));
+    match spilled() {
+        Ok(folder) => runtime.spill_to(Arc::new(folder)),
+        // Then conversations are computed again after a restart: slower, and the same.
+        Err(error) => output::note(format_args!("conversations stay in memory alone: {error}")),
+    }
     let mut names = arguments.texts("model");
     if names.is_empty() {
         names.push(model::DROPLET.to_owned());
@@ -111,8 +122,15 @@ fn limits(arguments: &Arguments<'_>) -> Limits {
     Limits { memory: budget, ..Limits::default() }
 }
 
+/// Where keys and values of conversations go that leave memory.
+pub(crate) fn spilled() -> Result<Folder, Box<dyn Error>> {
+    let home = store::home().map_err(|_| "there is no home folder")?;
+    Ok(Folder::open(&home.join(SPILLED), ondine_spill::Limits::default())?)
+}
+
 /// Loads what the user named, for answers or for vectors, whichever it is for.
 fn add(runtime: &mut Runtime, arguments: &Arguments<'_>, path: &Path) -> Result<(), Failure> {
+    let seen = Seen::at(path);
     let opened = model::open(path)?;
     let about = about(&opened, path);
     let (threads, isa) = (arguments.threads(), arguments.isa());
@@ -122,7 +140,7 @@ fn add(runtime: &mut Runtime, arguments: &Arguments<'_>, path: &Path) -> Result<
     let added = match loaded {
         Ok(engine) => {
             engine.tokenizer().map_err(|error| Failure::from(error).at(&opened.name))?;
-            runtime.add(about, engine)
+            runtime.add_known(about, engine, fingerprint::of(&opened, path, seen))
         }
         Err(EngineError::Model(ModelError::Encoder { .. })) => {
             let embedder = Embedder::load(&opened.file, options)
@@ -150,6 +168,7 @@ fn about(opened: &Opened, path: &Path) -> Model {
         name,
         bytes: opened.bytes,
         created_s: since.map_or(0, |since| since.as_secs()),
+        sha256: opened.sha256(),
         quantisation: most.map(|(name, _)| name.to_uppercase()).unwrap_or_default(),
         ..Model::default()
     }
