@@ -8,6 +8,7 @@ use ondine_chat::{Answer, Event, Format, Message, Request, Role, TokenLogprob, T
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::own::{self, Own};
 use super::{Choosing, Cost, copies, error, finish, logprobs};
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
@@ -71,6 +72,8 @@ struct Body {
     functions: Option<Value>,
     #[serde(default)]
     function_call: Option<Value>,
+    #[serde(default)]
+    ondine: Option<Own>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,6 +156,7 @@ struct Wanted {
     include_usage: bool,
     logprobs: bool,
     one_call: bool,
+    own: bool,
 }
 
 impl Body {
@@ -206,6 +210,8 @@ impl Body {
             return Err(Trouble::at("top_logprobs", "needs logprobs to be true"));
         }
         request.logprobs = wants_logprobs.then(|| top.unwrap_or(0));
+        let own = self.ondine.is_some();
+        self.ondine.unwrap_or_default().add_to(&mut request, limits)?;
         let stream = self.stream.unwrap_or(false);
         if self.stream_options.is_some() && !stream {
             return Err(Trouble::at("stream_options", "needs stream to be true"));
@@ -217,6 +223,7 @@ impl Body {
             include_usage: self.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
             logprobs: wants_logprobs,
             one_call: self.parallel_tool_calls == Some(false),
+            own,
         })
     }
 }
@@ -336,7 +343,8 @@ pub(super) async fn chat(call: Call) -> Result<Response, Trouble> {
     let (feed, place) = call.ask(copies(wanted.request, wanted.n)).await?;
     if wanted.stream {
         let include_usage = wanted.include_usage;
-        let chunks = Chunks { head, include_usage, cost: Cost::default(), calls: BTreeMap::new() };
+        let (own, cost, calls) = (wanted.own, Cost::default(), BTreeMap::new());
+        let chunks = Chunks { head, include_usage, own, cost, calls };
         return Ok(stream::response(feed, chunks, limits.keep_alive, place));
     }
     let answers = feed.answers().await?;
@@ -412,6 +420,8 @@ impl Head {
 struct Chunks {
     head: Head,
     include_usage: bool,
+    /// Whether the client is one of ours.
+    own: bool,
     cost: Cost,
     /// How many calls each answer has made.
     calls: BTreeMap<usize, usize>,
@@ -439,6 +449,9 @@ impl Chunks {
 
 impl Encode for Chunks {
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
+        if self.own {
+            own::tell(out, &event, || self.head.chunk(json!([])));
+        }
         match event {
             Event::Waiting { .. } | Event::Reading { .. } => {}
             Event::Started { .. } => {
