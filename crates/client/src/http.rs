@@ -17,8 +17,6 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const TROUBLE_BYTES_MAX: u64 = 1 << 20;
 /// What a daemon may send before its answer.
 const HEADER_BYTES_MAX: usize = 32 << 10;
-/// How long a connection waits for its next request: less than a daemon waits.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// How long to wait for a daemon.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +40,7 @@ impl Default for Patience {
     }
 }
 
-/// A daemon, the token for it, and connections that are kept.
+/// A daemon, the token for it, and the patience with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     agent: Agent,
@@ -85,7 +83,9 @@ impl Http {
             .timeout_connect(Some(patience.connect))
             .timeout_per_write(Some(patience.silence))
             .max_response_header_size(HEADER_BYTES_MAX)
-            .max_idle_age(IDLE)
+            // A connection is for one request: to this machine it costs nothing, and one that the daemon
+            // has closed in the meantime would lose a request that may not be sent twice.
+            .max_idle_connections(0)
             .user_agent(concat!("ondine/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity");
         // A proxy would look for this machine on its own.

@@ -47,7 +47,7 @@ use ondine_chat::Model;
 use address::Address;
 use http::Http;
 
-/// A daemon and who asks it. Cheap to clone; clones share connections.
+/// A daemon and who asks it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: Http,

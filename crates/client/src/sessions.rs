@@ -2,8 +2,8 @@
 //! app's name that [`Sessions`] is given is not sent.
 
 use ondine_chat::{
-    ChatError, Event, FinishReason, Format, Keep, Message, NewSession, Overflow, Prompt, Request,
-    Sampling, SessionInfo, Sessions, Sink, Timing, ToolCall, Usage,
+    ChatError, Event, FinishReason, Format, Keep, Message, NewSession, Prompt, Request, Sampling,
+    SessionInfo, Sessions, Sink, Timing, ToolCall, Usage,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -167,6 +167,7 @@ fn answer(request: &Request) -> Result<Value, ChatError> {
         ("tools", "tools"),
         ("tool_choice", "tool_choice"),
         ("response_format", "response_format"),
+        ("overflow", "overflow"),
     ] {
         if let Some(value) = whole.get(field) {
             body.insert(own.into(), value.clone());
@@ -174,9 +175,6 @@ fn answer(request: &Request) -> Result<Value, ChatError> {
     }
     if messages.is_empty() {
         body.remove("messages");
-    }
-    if request.overflow != Overflow::Error {
-        body.insert("overflow".into(), json!(request.overflow));
     }
     Ok(body.into())
 }
@@ -257,6 +255,7 @@ fn told(name: &str, data: &str) -> Option<Told> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ondine_chat::Overflow;
 
     #[test]
     fn what_a_session_cannot_be_asked_is_refused_by_name() {

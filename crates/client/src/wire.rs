@@ -59,6 +59,9 @@ pub(crate) fn body(request: &Request) -> Result<(&'static str, Value), ChatError
         body.insert("stop".into(), request.stop.clone().into());
     }
     add_sampling(&mut body, &request.sampling);
+    if request.overflow != Overflow::Error {
+        body.insert("overflow".into(), json!(request.overflow));
+    }
     body.insert("ondine".into(), own.into());
     Ok((path, body.into()))
 }
@@ -67,9 +70,6 @@ pub(crate) fn body(request: &Request) -> Result<(&'static str, Value), ChatError
 /// and an exact end.
 fn own(request: &Request) -> Map<String, Value> {
     let mut own = Map::new();
-    if request.overflow != Overflow::Error {
-        own.insert("overflow".into(), json!(request.overflow));
-    }
     match request.keep {
         Keep::Usual => {}
         Keep::Seconds(seconds) => _ = own.insert("keep_alive".into(), seconds.into()),

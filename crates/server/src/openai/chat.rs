@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use ondine_chat::{Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall};
+use ondine_chat::{
+    Answer, Event, Format, Message, Overflow, Request, Role, TokenLogprob, Tool, ToolCall,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -64,6 +66,9 @@ struct Body {
     logit_bias: Option<BTreeMap<String, f32>>,
     #[serde(default)]
     seed: Option<i64>,
+    /// Not OpenAI's: what happens when the conversation does not fit.
+    #[serde(default)]
+    pub(crate) overflow: Option<Overflow>,
     /// `text` is the only one there is.
     #[serde(default)]
     modalities: Option<Vec<String>>,
@@ -204,6 +209,7 @@ impl Body {
         let newer = within("max_completion_tokens", self.max_completion_tokens, 1..=limits.tokens)?;
         request.max_tokens = newer.or(older);
         request.stop = common::stops(limits, "stop", self.stop)?;
+        request.overflow = self.overflow.unwrap_or_default();
         let top = within("top_logprobs", self.top_logprobs, 0..=limits.top_logprobs)?;
         let wants_logprobs = self.logprobs.unwrap_or(false);
         if top.is_some() && !wants_logprobs {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use ondine_chat::{Answer, Event, Prompt, Request, TokenLogprob};
+use ondine_chat::{Answer, Event, Overflow, Prompt, Request, TokenLogprob};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -63,6 +63,9 @@ struct Body {
     logit_bias: Option<BTreeMap<String, f32>>,
     #[serde(default)]
     seed: Option<i64>,
+    /// Not OpenAI's: what happens when the text does not fit.
+    #[serde(default)]
+    overflow: Option<Overflow>,
     #[serde(default)]
     ondine: Option<Own>,
 }
@@ -137,6 +140,7 @@ impl Body {
             max_tokens: Some(max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
             stop,
             logprobs,
+            overflow: self.overflow.unwrap_or_default(),
             ..Request::text(self.model.clone(), "")
         };
         let own = self.ondine.is_some();

@@ -1,7 +1,7 @@
 //! What Ondine's own clients ask for and are told beside OpenAI's fields, in one object `ondine` of
 //! a request and of a stream's chunks. Whoever does not send it sees nothing of it.
 
-use ondine_chat::{Event, Format, Keep, Overflow, Request};
+use ondine_chat::{Event, Format, Keep, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,8 +13,6 @@ use crate::trouble::Trouble;
 /// What a request can ask for that OpenAI has no field for.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Own {
-    #[serde(default)]
-    overflow: Option<Overflow>,
     /// Seconds that the model stays in memory afterwards; for as long as there is room where negative.
     #[serde(default)]
     keep_alive: Option<i64>,
@@ -29,7 +27,6 @@ pub(super) struct Own {
 impl Own {
     /// Adds it to what OpenAI's fields said.
     pub(super) fn add_to(self, request: &mut Request, limits: &Limits) -> Result<(), Trouble> {
-        request.overflow = self.overflow.unwrap_or(request.overflow);
         if let Some(seconds) = self.keep_alive {
             request.keep = u64::try_from(seconds).map_or(Keep::Always, Keep::Seconds);
         }
@@ -82,7 +79,6 @@ mod tests {
         };
         let rows = [
             (json!({}), plain()),
-            (json!({"overflow": "stop"}), Request { overflow: Overflow::Stop, ..plain() }),
             (json!({"keep_alive": 0}), Request { keep: Keep::Seconds(0), ..plain() }),
             (json!({"keep_alive": -1}), Request { keep: Keep::Always, ..plain() }),
             (json!({"regex": "a+"}), Request { format: Format::Regex("a+".into()), ..plain() }),
@@ -92,7 +88,6 @@ mod tests {
             assert_eq!(read(own.clone()).unwrap(), expected, "{own}");
         }
         for (own, place) in [
-            (json!({"overflow": "forget"}), "overflow"),
             (json!({"regex": "abcde"}), "ondine.regex"),
             (json!({"lark": "abcde"}), "ondine.lark"),
             (json!({"lark": "a", "regex": "a"}), "ondine.lark"),
