@@ -72,6 +72,9 @@ pub enum ChatError {
     /// The service is ending.
     #[error("the service is shutting down")]
     ShuttingDown,
+    /// Whoever answers is elsewhere and cannot be asked: nobody is there, or not one who lets us in.
+    #[error("{0}")]
+    Unreachable(String),
     /// Something broke that the request is not to blame for.
     #[error("internal error: {0}")]
     Internal(String),

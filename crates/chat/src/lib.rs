@@ -2,7 +2,8 @@
 //!
 //! A [`Request`] says what is asked, an [`Event`] what came of it, a [`ChatError`] why nothing did.
 //! [`Chat`] and [`Embed`] are implemented by a model in this process, by a client of a daemon and by
-//! a [`Script`] in tests, so that code which asks does not know which of them answers. The crate
+//! a [`Script`] in tests, so that code which asks does not know which of them answers; [`Sessions`] by
+//! whoever keeps conversations, of which [`Memory`] is the one that forgets. The crate
 //! knows no model, no tokens, no network and no wire format: an API's shapes are its own file
 //! in `server`.
 //!
@@ -20,6 +21,7 @@ mod error;
 mod event;
 mod keeper;
 mod kept;
+mod memory;
 mod message;
 mod request;
 mod script;
@@ -31,6 +33,7 @@ pub use keeper::{
     Evicted, Eviction, Keep, Keeper, ModelStatus, Plan, Pulling, Shelf, Status, Wanted,
 };
 pub use kept::{NewSession, SessionInfo, Sessions};
+pub use memory::Memory;
 pub use message::{Message, Role, ToolCall};
 pub use request::{Format, Overflow, Prompt, Request, Sampling, Tool, ToolChoice};
 pub use script::Script;

@@ -5,6 +5,7 @@ pub(crate) mod chat;
 mod completions;
 mod embeddings;
 mod models;
+mod own;
 pub(crate) mod responses;
 
 use std::collections::BTreeMap;

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use ondine_chat::{Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall};
+use ondine_chat::{
+    Answer, Event, Format, Message, Overflow, Request, Role, TokenLogprob, Tool, ToolCall,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::own::{self, Own};
 use super::{Choosing, Cost, copies, error, finish, logprobs};
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
@@ -63,6 +66,9 @@ struct Body {
     logit_bias: Option<BTreeMap<String, f32>>,
     #[serde(default)]
     seed: Option<i64>,
+    /// Not OpenAI's: what happens when the conversation does not fit.
+    #[serde(default)]
+    pub(crate) overflow: Option<Overflow>,
     /// `text` is the only one there is.
     #[serde(default)]
     modalities: Option<Vec<String>>,
@@ -71,6 +77,8 @@ struct Body {
     functions: Option<Value>,
     #[serde(default)]
     function_call: Option<Value>,
+    #[serde(default)]
+    ondine: Option<Own>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,6 +161,7 @@ struct Wanted {
     include_usage: bool,
     logprobs: bool,
     one_call: bool,
+    own: bool,
 }
 
 impl Body {
@@ -200,12 +209,15 @@ impl Body {
         let newer = within("max_completion_tokens", self.max_completion_tokens, 1..=limits.tokens)?;
         request.max_tokens = newer.or(older);
         request.stop = common::stops(limits, "stop", self.stop)?;
+        request.overflow = self.overflow.unwrap_or_default();
         let top = within("top_logprobs", self.top_logprobs, 0..=limits.top_logprobs)?;
         let wants_logprobs = self.logprobs.unwrap_or(false);
         if top.is_some() && !wants_logprobs {
             return Err(Trouble::at("top_logprobs", "needs logprobs to be true"));
         }
         request.logprobs = wants_logprobs.then(|| top.unwrap_or(0));
+        let own = self.ondine.is_some();
+        self.ondine.unwrap_or_default().add_to(&mut request, limits)?;
         let stream = self.stream.unwrap_or(false);
         if self.stream_options.is_some() && !stream {
             return Err(Trouble::at("stream_options", "needs stream to be true"));
@@ -217,6 +229,7 @@ impl Body {
             include_usage: self.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
             logprobs: wants_logprobs,
             one_call: self.parallel_tool_calls == Some(false),
+            own,
         })
     }
 }
@@ -336,7 +349,8 @@ pub(super) async fn chat(call: Call) -> Result<Response, Trouble> {
     let (feed, place) = call.ask(copies(wanted.request, wanted.n)).await?;
     if wanted.stream {
         let include_usage = wanted.include_usage;
-        let chunks = Chunks { head, include_usage, cost: Cost::default(), calls: BTreeMap::new() };
+        let (own, cost, calls) = (wanted.own, Cost::default(), BTreeMap::new());
+        let chunks = Chunks { head, include_usage, own, cost, calls };
         return Ok(stream::response(feed, chunks, limits.keep_alive, place));
     }
     let answers = feed.answers().await?;
@@ -412,6 +426,8 @@ impl Head {
 struct Chunks {
     head: Head,
     include_usage: bool,
+    /// Whether the client is one of ours.
+    own: bool,
     cost: Cost,
     /// How many calls each answer has made.
     calls: BTreeMap<usize, usize>,
@@ -439,6 +455,9 @@ impl Chunks {
 
 impl Encode for Chunks {
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
+        if self.own {
+            own::tell(out, &event, || self.head.chunk(json!([])));
+        }
         match event {
             Event::Waiting { .. } | Event::Reading { .. } => {}
             Event::Started { .. } => {

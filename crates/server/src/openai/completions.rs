@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use ondine_chat::{Answer, Event, Request, TokenLogprob};
+use ondine_chat::{Answer, Event, Overflow, Prompt, Request, TokenLogprob};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::chat::StreamOptions;
+use super::own::{self, Own};
 use super::{Choosing, Cost, copies, error, finish};
 use crate::Limits;
 use crate::common::{self, at_most, id, logprob, now_s, within};
@@ -62,6 +63,11 @@ struct Body {
     logit_bias: Option<BTreeMap<String, f32>>,
     #[serde(default)]
     seed: Option<i64>,
+    /// Not OpenAI's: what happens when the text does not fit.
+    #[serde(default)]
+    overflow: Option<Overflow>,
+    #[serde(default)]
+    ondine: Option<Own>,
 }
 
 /// Texts of a field that also may hold token numbers, which mean nothing across models.
@@ -97,6 +103,7 @@ struct Wanted {
     stream: bool,
     include_usage: bool,
     logprobs: bool,
+    own: bool,
 }
 
 impl Body {
@@ -128,13 +135,20 @@ impl Body {
         let max_tokens = within("max_tokens", self.max_tokens, 1..=limits.tokens)?;
         let stop = common::stops(limits, "stop", self.stop)?;
         let logprobs = within("logprobs", self.logprobs, 0..=LOGPROBS_MAX)?;
-        let request = |prompt: String| Request {
-            sampling: sampling.clone(),
+        let mut request = Request {
+            sampling,
             max_tokens: Some(max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
-            stop: stop.clone(),
+            stop,
             logprobs,
-            ..Request::text(self.model.clone(), prompt)
+            overflow: self.overflow.unwrap_or_default(),
+            ..Request::text(self.model.clone(), "")
         };
+        let own = self.ondine.is_some();
+        if let Some(ondine) = self.ondine {
+            request.max_tokens = max_tokens;
+            ondine.add_to(&mut request, limits)?;
+        }
+        let request = |prompt: String| Request { prompt: Prompt::Text(prompt), ..request.clone() };
         Ok(Wanted {
             requests: prompts.into_iter().flat_map(|prompt| copies(request(prompt), n)).collect(),
             n,
@@ -142,6 +156,7 @@ impl Body {
             stream: self.stream.unwrap_or(false),
             include_usage: self.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
             logprobs: logprobs.is_some(),
+            own,
         })
     }
 }
@@ -160,8 +175,8 @@ pub(super) async fn complete(call: Call) -> Result<Response, Trouble> {
     let (feed, place) = call.ask(wanted.requests).await?;
     if wanted.stream {
         let include_usage = wanted.include_usage;
-        let chunks =
-            Chunks { head, include_usage, cost: Cost::default(), offsets: BTreeMap::new() };
+        let (own, cost, offsets) = (wanted.own, Cost::default(), BTreeMap::new());
+        let chunks = Chunks { head, include_usage, own, cost, offsets };
         return Ok(stream::response(feed, chunks, limits.keep_alive, place));
     }
     let answers = feed.answers().await?;
@@ -227,6 +242,8 @@ impl Head {
 struct Chunks {
     head: Head,
     include_usage: bool,
+    /// Whether the client is one of ours.
+    own: bool,
     cost: Cost,
     /// Characters that each answer has so far.
     offsets: BTreeMap<usize, usize>,
@@ -244,6 +261,9 @@ impl Chunks {
 
 impl Encode for Chunks {
     fn event(&mut self, index: usize, event: Event, out: &mut String) {
+        if self.own {
+            own::tell(out, &event, || self.head.part(json!([])));
+        }
         match event {
             Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
             Event::Call(_) => {}

@@ -1,0 +1,289 @@
+//! Conversations that the daemon keeps, over its own API. The token says whose they are, so that the
+//! app's name that [`Sessions`] is given is not sent.
+
+use ondine_chat::{
+    ChatError, Event, FinishReason, Format, Keep, Message, NewSession, Prompt, Request, Sampling,
+    SessionInfo, Sessions, Sink, Timing, ToolCall, Usage,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::Client;
+use crate::address::step;
+use crate::chat::{Told, follow, named};
+use crate::error::ClientError;
+use crate::http::Ask;
+use crate::wire::{self, TurnIn};
+
+const PATH: &str = "/v1/sessions";
+/// What messages call the path of an answer; the id in it is nobody's business.
+const ANSWERS: &str = "/v1/sessions/…/answers";
+
+impl Client {
+    fn session(&self, id: &str, rest: &str, ask: Ask<'_>) -> Result<Value, ChatError> {
+        // Without a name it would be another path.
+        if id.is_empty() {
+            return Err(gone(id));
+        }
+        let answer = self.http.json(&format!("{PATH}/{}{rest}", step(id)), ask);
+        answer.map_err(|error| absent(error, id))
+    }
+
+    fn info(&self, value: Value) -> Result<SessionInfo, ChatError> {
+        serde_json::from_value(value)
+            .map_err(|_| self.http.nonsense("what describes no session").into())
+    }
+}
+
+fn gone(id: &str) -> ChatError {
+    ChatError::NoSession { id: id.to_owned() }
+}
+
+/// The error with the session's name in it, which a daemon does not tell again.
+fn absent(error: ClientError, id: &str) -> ChatError {
+    match error {
+        ClientError::Refused { status: 404, .. } => gone(id),
+        other => other.into(),
+    }
+}
+
+impl Sessions for Client {
+    fn create(&self, _: &str, new: NewSession) -> Result<(SessionInfo, bool), ChatError> {
+        let NewSession { name, model, overflow, messages } = new;
+        let mut body = json!({"overflow": overflow});
+        if let Some(name) = name {
+            body["name"] = name.into();
+        }
+        if !model.is_empty() {
+            body["model"] = model.clone().into();
+        }
+        if !messages.is_empty() {
+            body["messages"] = messages.iter().map(wire::message).collect();
+        }
+        let (status, made) =
+            self.http.answered(PATH, Ask::Post(&body)).map_err(|error| named(error, &model))?;
+        let info = self.info(made)?;
+        Ok((info, status == CREATED))
+    }
+
+    fn list(&self, _: &str) -> Result<Vec<SessionInfo>, ChatError> {
+        #[derive(Deserialize)]
+        struct Listed {
+            data: Vec<SessionInfo>,
+        }
+        let listed = self.http.json(PATH, Ask::Get)?;
+        let listed: Listed = serde_json::from_value(listed)
+            .map_err(|_| self.http.nonsense("no list of sessions"))?;
+        Ok(listed.data)
+    }
+
+    fn read(&self, _: &str, id: &str) -> Result<(SessionInfo, Vec<Message>), ChatError> {
+        #[derive(Deserialize)]
+        struct Listed {
+            data: Vec<TurnIn>,
+        }
+        let info = self.info(self.session(id, "", Ask::Get)?)?;
+        let said = self.session(id, "/messages", Ask::Get)?;
+        let messages: Option<Vec<Message>> = serde_json::from_value::<Listed>(said)
+            .ok()
+            .and_then(|said| said.data.into_iter().map(TurnIn::message).collect());
+        let messages = messages.ok_or_else(|| self.http.nonsense("no list of messages"))?;
+        // Between the two questions somebody may have said something: what was read counts.
+        Ok((SessionInfo { messages: messages.len(), ..info }, messages))
+    }
+
+    fn append(
+        &self,
+        _: &str,
+        id: &str,
+        messages: Vec<Message>,
+        expected: Option<usize>,
+    ) -> Result<SessionInfo, ChatError> {
+        let messages: Vec<Value> = messages.iter().map(wire::message).collect();
+        let body = json!({"messages": messages, "expected": expected});
+        self.info(self.session(id, "/messages", Ask::Post(&body))?)
+    }
+
+    fn fork(&self, _: &str, id: &str, messages: Option<usize>) -> Result<SessionInfo, ChatError> {
+        let body = json!({"messages": messages});
+        self.info(self.session(id, "/fork", Ask::Post(&body))?)
+    }
+
+    fn delete(&self, _: &str, id: &str) -> Result<(), ChatError> {
+        self.session(id, "", Ask::Delete).map(|_| ())
+    }
+
+    fn say(&self, id: &str, request: Request, sink: Sink) -> Result<(), ChatError> {
+        if id.is_empty() {
+            return Err(gone(id));
+        }
+        let body = answer(&request)?;
+        let path = format!("{PATH}/{}/answers", step(id));
+        let pieces = self.http.stream(&path, &body).map_err(|error| absent(error, id))?;
+        follow(self.http.clone(), ANSWERS, pieces, sink, told)
+    }
+
+    fn count_tokens(&self, _: &str, id: &str, messages: Vec<Message>) -> Result<usize, ChatError> {
+        let messages: Vec<Value> = messages.iter().map(wire::message).collect();
+        let body = json!({"messages": messages});
+        let counted = self.session(id, "/count_tokens", Ask::Post(&body))?;
+        let tokens = counted["tokens"].as_u64();
+        tokens.map(|tokens| tokens as usize).ok_or_else(|| self.http.nonsense("no count").into())
+    }
+}
+
+/// HTTP's number for something new.
+const CREATED: u16 = 201;
+
+/// The body that asks for an answer. What the endpoint has no field for is refused: an answer that
+/// passed over it would be silently wrong.
+fn answer(request: &Request) -> Result<Value, ChatError> {
+    let Prompt::Messages(messages) = &request.prompt else {
+        return Err(ChatError::invalid("prompt", "a session takes messages, not a plain text"));
+    };
+    let Sampling { temperature, top_k, top_p, seed, .. } = request.sampling;
+    let rest = Sampling { temperature, top_k, top_p, seed, ..Sampling::default() };
+    let passed_over = [
+        (request.logprobs.is_some(), "logprobs"),
+        (request.keep != Keep::Usual, "keep"),
+        (matches!(request.format, Format::Regex(_) | Format::Lark(_)), "a grammar as a format"),
+        (request.sampling != rest, "penalties, biases and min_p"),
+    ];
+    if let Some((_, what)) = passed_over.iter().find(|(asked, _)| *asked) {
+        let what = format!("a daemon's sessions take no {what}; ask without a session");
+        return Err(ChatError::Unsupported(what));
+    }
+    let (_, whole) = wire::body(request)?;
+    let mut body = Map::new();
+    for (field, own) in [
+        ("messages", "messages"),
+        ("stream", "stream"),
+        ("max_completion_tokens", "max_tokens"),
+        ("temperature", "temperature"),
+        ("top_p", "top_p"),
+        ("top_k", "top_k"),
+        ("seed", "seed"),
+        ("stop", "stop"),
+        ("tools", "tools"),
+        ("tool_choice", "tool_choice"),
+        ("response_format", "response_format"),
+        ("overflow", "overflow"),
+    ] {
+        if let Some(value) = whole.get(field) {
+            body.insert(own.into(), value.clone());
+        }
+    }
+    if messages.is_empty() {
+        body.remove("messages");
+    }
+    Ok(body.into())
+}
+
+#[derive(Deserialize)]
+struct Finished {
+    finish_reason: Reason,
+    usage: UsageIn,
+}
+
+/// Why an answer ended.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    Stop,
+    StopText,
+    Length,
+    #[serde(alias = "calls")]
+    ToolCalls,
+}
+
+#[derive(Deserialize)]
+struct UsageIn {
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    completion_tokens: usize,
+    dropped_tokens: usize,
+    #[serde(flatten)]
+    timing: Timing,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    prompt_tokens: usize,
+    cached_tokens: usize,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+/// What an event of the stream says. Names that are not known are passed over: a daemon may be newer.
+fn told(name: &str, data: &str) -> Option<Told> {
+    let event = match name {
+        "started" => {
+            let Started { prompt_tokens, cached_tokens } = serde_json::from_str(data).ok()?;
+            Event::Started { prompt_tokens, cached_tokens }
+        }
+        "text" => {
+            let Text { text } = serde_json::from_str(data).ok()?;
+            Event::Text { text, logprobs: Vec::new() }
+        }
+        "call" => Event::Call(serde_json::from_str::<ToolCall>(data).ok()?),
+        "finished" => {
+            let Finished { finish_reason, usage } = serde_json::from_str(data).ok()?;
+            let reason = match finish_reason {
+                Reason::Stop => FinishReason::Stop,
+                Reason::StopText => FinishReason::StopText,
+                Reason::Length => FinishReason::Length,
+                Reason::ToolCalls => FinishReason::Calls,
+            };
+            let usage = Usage {
+                prompt_tokens: usage.prompt_tokens,
+                cached_tokens: usage.cached_tokens,
+                completion_tokens: usage.completion_tokens,
+                dropped_tokens: usage.dropped_tokens,
+                timing: usage.timing,
+            };
+            Event::Finished { reason, usage }
+        }
+        "failed" => return serde_json::from_str(data).ok().map(Told::Trouble),
+        _ => return Some(Told::Events(Vec::new())),
+    };
+    Some(Told::Events(vec![event]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ondine_chat::Overflow;
+
+    #[test]
+    fn what_a_session_cannot_be_asked_is_refused_by_name() {
+        let plain = || Request::new("m", [Message::user("x")]);
+        let sampled = |sampling| Request { sampling, ..plain() };
+        let rows = [
+            (plain(), None),
+            (sampled(Sampling { seed: Some(1), top_k: Some(2), ..Sampling::default() }), None),
+            (sampled(Sampling { min_p: Some(0.1), ..Sampling::default() }), Some("min_p")),
+            (Request { logprobs: Some(0), ..plain() }, Some("logprobs")),
+            (Request { keep: Keep::Always, ..plain() }, Some("keep")),
+            (Request { format: Format::Lark("x".into()), ..plain() }, Some("grammar")),
+            (Request::text("m", "x"), Some("messages")),
+        ];
+        for (request, expected) in rows {
+            let error = answer(&request).err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(error, None),
+                Some(word) => {
+                    assert!(error.as_ref().is_some_and(|e| e.contains(word)), "{error:?}")
+                }
+            }
+        }
+        let bounded = Request { max_tokens: Some(3), overflow: Overflow::Stop, ..plain() };
+        let expected = json!({
+            "messages": [{"role": "user", "content": "x"}], "stream": true, "max_tokens": 3,
+            "overflow": "stop",
+        });
+        assert_eq!(answer(&bounded).unwrap(), expected);
+    }
+}

@@ -1,0 +1,49 @@
+//! What can go wrong, and what to do about it.
+
+use std::path::PathBuf;
+
+use ondine_chat::ChatError;
+use ondine_client::ClientError;
+use ondine_engine::EngineError;
+use ondine_format::FormatError;
+
+/// Why there is no device, or no answer from it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The daemon lets nobody in without a token.
+    #[error(
+        "ONDINE_TOKEN is not set; `ondine app add NAME` prints the token of an app called NAME"
+    )]
+    NoToken,
+    /// The daemon could not be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// What whoever answers says.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    /// The model file cannot be opened.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is no model.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// The model cannot be used.
+    #[error("{}: {source}", path.display())]
+    Engine {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: EngineError,
+    },
+}

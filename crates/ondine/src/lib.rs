@@ -1,0 +1,70 @@
+//! Ondine as an app sees it. Three lines hold a conversation that outlives the app, with the model that
+//! the whole device shares:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), ondine::Error> {
+//! let answer = ondine::connect()?.session("notes")?.say("What did I write down yesterday?")?;
+//! println!("{answer}");
+//! # Ok(()) }
+//! ```
+//!
+//! [`connect`] asks the daemon (`ondine serve`) that is at `ONDINE_URL`, else at [`DEFAULT_URL`], with
+//! the token in `ONDINE_TOKEN`, which `ondine app add NAME` prints. [`open`] brings a model into the
+//! app's own process instead. Either gives a [`Device`], so that a program runs on the one or the other
+//! by one line:
+//!
+//! ```
+//! # fn main() -> Result<(), ondine::Error> {
+//! let device = ondine::open("droplet")?; // or: ondine::connect()?
+//! let notes = device.session("notes")?;
+//! notes.say_to("hello", |piece| print!("{piece}"))?;
+//! assert_eq!(notes.messages()?.len(), 2);
+//! # Ok(()) }
+//! ```
+//!
+//! What these few verbs do not say (tools, schemas, sampling, stopping half-way) is a
+//! [`Request`](chat::Request) to [`Device::chat`]; the words of the crate [`chat`] are here under that name.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `device` | a device and its sessions |
+//! | `open` | a model in this process |
+//! | `error` | what can go wrong |
+
+mod device;
+mod error;
+mod open;
+
+pub use ondine_chat as chat;
+pub use ondine_client::{Client, ClientError, Patience};
+
+pub use device::{Device, Session};
+pub use error::Error;
+pub use open::open;
+
+use std::env;
+
+/// Where a daemon is when nothing else is said.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:11435";
+
+/// The daemon of this device: at `ONDINE_URL` or else at [`DEFAULT_URL`], asked with the token in
+/// `ONDINE_TOKEN`. That it is there and knows the token is made sure of.
+///
+/// # Errors
+/// No token, nobody there, or a daemon that does not know the token.
+pub fn connect() -> Result<Device, Error> {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let url = variable("ONDINE_URL").unwrap_or_else(|| DEFAULT_URL.to_owned());
+    let token = variable("ONDINE_TOKEN").ok_or(Error::NoToken)?;
+    connect_to(&url, &token)
+}
+
+/// The daemon at an address, asked with a token. That it is there and knows the token is made sure of.
+///
+/// # Errors
+/// Nobody there, or a daemon that does not know the token.
+pub fn connect_to(url: &str, token: &str) -> Result<Device, Error> {
+    let client = Client::new(url, token)?;
+    client.known_models()?;
+    Ok(Device::from(client))
+}
