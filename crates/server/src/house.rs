@@ -17,6 +17,7 @@ use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Sh
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::ending::Ending;
 use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
 use crate::openai::responses::Kept;
@@ -36,6 +37,7 @@ pub(crate) struct House {
     pub(crate) counters: Arc<Counters>,
     pub(crate) version: String,
     pub(crate) kept: Kept,
+    ending: Ending,
     places: Arc<Semaphore>,
     /// Bytes that bodies may still take.
     room: Arc<Semaphore>,
@@ -95,8 +97,13 @@ impl Api {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
-        // What is left of a body that is not read would be taken for the next request.
-        if matches!(trouble.kind, Kind::Slow | Kind::TooLarge | Kind::MediaType | Kind::Busy) {
+        // What is left of a body that is not read would be taken for the next request; and a server
+        // that is ending takes none.
+        let unread = matches!(
+            trouble.kind,
+            Kind::Slow | Kind::TooLarge | Kind::MediaType | Kind::Busy | Kind::ShuttingDown
+        );
+        if unread {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
@@ -132,7 +139,7 @@ struct Caller {
 }
 
 /// All routes behind the doors.
-pub(crate) fn router(server: Server) -> Router {
+pub(crate) fn router(server: Server, ending: Ending) -> Router {
     let Server { chat, embed, sessions, keeper, shelf, doors, log, hosts, limits, version } =
         server;
     let house = Arc::new(House {
@@ -146,6 +153,7 @@ pub(crate) fn router(server: Server) -> Router {
         counters: Arc::new(Counters::new(log)),
         version,
         kept: Kept::new(&limits),
+        ending,
         places: Arc::new(Semaphore::new(limits.requests)),
         room: Arc::new(Semaphore::new(limits.bodies_bytes)),
         limits,
@@ -154,7 +162,7 @@ pub(crate) fn router(server: Server) -> Router {
         .merge(openai::routes())
         .merge(anthropic::routes())
         .merge(ollama::routes())
-        .route("/health", get(async || "ok\n"))
+        .route("/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(async || Trouble::new(Kind::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
@@ -162,6 +170,14 @@ pub(crate) fn router(server: Server) -> Router {
         })
         .layer(middleware::from_fn_with_state(house.clone(), door))
         .with_state(house)
+}
+
+/// Whether somebody who asks now can be answered. A server that is ending has said so at the door.
+async fn health(State(house): State<Arc<House>>) -> (StatusCode, &'static str) {
+    if house.chat.models().is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "there is no model\n");
+    }
+    (StatusCode::OK, "ok\n")
 }
 
 async fn metrics(State(house): State<Arc<House>>) -> Response {
@@ -243,6 +259,9 @@ impl House {
         if !self.hosts.welcome(headers) {
             let message = "web pages of this origin may not ask this server";
             return Err(Trouble::new(Kind::Forbidden, message));
+        }
+        if self.ending.has_begun() {
+            return Err(ChatError::ShuttingDown.into());
         }
         // A preflight has no token: browsers send none before they are allowed to.
         if is_preflight(request) || request.uri().path() == "/health" {

@@ -6,8 +6,8 @@
 //! and no terminal. The asynchronous runtime lives in this crate alone: [`Server::serve`] blocks.
 //!
 //! Nobody asks without a token, from a web page of a stranger, or under a name that is not ours;
-//! every number that a client controls has a limit ([`Limits`]). The server speaks plain HTTP, so
-//! it listens to its own machine only, unless told in so many words ([`Reach`]).
+//! every number that a client controls has a limit ([`Limits`]). It speaks plain HTTP to its own
+//! machine only; whoever else is listened to is spoken to in HTTPS ([`Reach`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -28,6 +28,7 @@
 mod anthropic;
 mod common;
 mod doors;
+mod ending;
 mod feed;
 mod hosts;
 mod house;
@@ -37,7 +38,9 @@ mod meter;
 mod net;
 mod ollama;
 mod openai;
+mod patient;
 mod stream;
+mod tls;
 mod trouble;
 mod wire;
 
@@ -46,6 +49,7 @@ pub use hosts::Hosts;
 pub use limits::Limits;
 pub use log::{Log, NoLog};
 pub use net::{Door, Drained, Reach, ServeError, Stop};
+pub use tls::{Identity, IdentityError};
 
 use std::sync::Arc;
 
