@@ -34,7 +34,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Forbidden => "permission_error",
         Kind::NoModel | Kind::NotFound => "not_found_error",
         Kind::TooLarge => "request_too_large",
-        Kind::Busy => "rate_limit_error",
+        Kind::Busy | Kind::Quota => "rate_limit_error",
         Kind::Memory => "overloaded_error",
         Kind::ShuttingDown | Kind::Unsupported | Kind::Disk | Kind::Internal => "api_error",
     }
@@ -274,6 +274,7 @@ mod tests {
             (Kind::TooLarge, 413, "request_too_large"),
             (Kind::MediaType, 415, "invalid_request_error"),
             (Kind::Busy, 429, "rate_limit_error"),
+            (Kind::Quota, 429, "rate_limit_error"),
             (Kind::Memory, 529, "overloaded_error"),
             (Kind::ShuttingDown, 503, "api_error"),
             (Kind::Conflict, 409, "invalid_request_error"),

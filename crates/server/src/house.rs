@@ -13,10 +13,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
-use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf};
+use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf, Usage};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::bill::Admitted;
 use crate::ending::Ending;
 use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
@@ -96,6 +97,10 @@ impl Api {
         if status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        if trouble.kind == Kind::Quota {
+            // OpenAI's and Anthropic's clients would try again at once.
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
         // What is left of a body that is not read would be taken for the next request; and a server
         // that is ending takes none.
@@ -278,6 +283,17 @@ impl House {
         }
     }
 
+    /// Lets an application have something computed, where the server is not ending and its quota is
+    /// not used up.
+    pub(crate) fn admit(&self, app: &App) -> Result<Arc<Admitted>, Trouble> {
+        if self.ending.has_begun() {
+            return Err(ChatError::ShuttingDown.into());
+        }
+        self.doors.admit(app)?;
+        let (doors, counters) = (self.doors.clone(), self.counters.clone());
+        Ok(Arc::new(Admitted::new(app.clone(), doors, counters)))
+    }
+
     /// Whoever keeps conversations.
     pub(crate) fn sessions(&self) -> Result<&Arc<dyn Sessions>, Trouble> {
         let none = || Trouble::new(Kind::Unsupported, "this server keeps no conversations");
@@ -446,13 +462,13 @@ impl Call {
         self,
         mut requests: Vec<Asked>,
     ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
-        let counters = self.house.counters.clone();
-        let meter = Meter::new(counters, self.id, self.app.name.clone(), requests.len());
+        let meter = Meter::new(self.house.admit(&self.app)?, self.id, requests.len());
         for request in &mut requests {
             request.app = self.app.name.clone();
             request.background = self.app.background;
         }
-        let mut feed = Feed::new(self.house.limits.unread_bytes, meter);
+        let unread_bytes = self.house.limits.unread_bytes;
+        let mut feed = Feed::new(unread_bytes, meter, self.house.ending.clone());
         let starts: Vec<_> = requests.into_iter().map(|r| (r, feed.sink())).collect();
         let started = self
             .house
@@ -478,8 +494,9 @@ impl Call {
         model: String,
         texts: Vec<String>,
     ) -> Result<ondine_chat::Embedded, Trouble> {
+        let admitted = self.house.admit(&self.app)?;
         let embedded = self.house.blocking(move |house| house.embed.embed(&model, &texts)).await?;
-        self.house.counters.read(&self.app.name, embedded.tokens);
+        admitted.pay(&Usage { prompt_tokens: embedded.tokens, ..Usage::default() });
         Ok(embedded)
     }
 }

@@ -26,10 +26,12 @@
 //! ```
 
 mod anthropic;
+mod bill;
 mod common;
 mod doors;
 mod ending;
 mod feed;
+mod histogram;
 mod hosts;
 mod house;
 mod limits;
@@ -44,7 +46,7 @@ mod tls;
 mod trouble;
 mod wire;
 
-pub use doors::{App, Doors, Refusal, Tokens};
+pub use doors::{App, Doors, OverQuota, Refusal, Tokens};
 pub use hosts::Hosts;
 pub use limits::Limits;
 pub use log::{Log, NoLog};

@@ -264,6 +264,7 @@ mod tests {
             (Kind::NoModel, 404),
             (Kind::TooLarge, 413),
             (Kind::Busy, 429),
+            (Kind::Quota, 429),
             (Kind::Conflict, 409),
             (Kind::Unsupported, 501),
             (Kind::Disk, 507),

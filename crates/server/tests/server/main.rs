@@ -3,5 +3,8 @@
 mod apis;
 mod clients;
 mod common;
+mod ending;
 mod http;
 mod mutated;
+mod quota;
+mod tls;
