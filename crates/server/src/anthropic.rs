@@ -3,26 +3,30 @@
 
 mod body;
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::post;
 use ondine_chat::{Answer, Event, FinishReason, Model, ToolCall, Usage};
 use serde_json::{Value, json};
 
 use self::body::{Body, Wanted};
 use crate::common::{id, rfc3339};
-use crate::house::{Call, House, good};
-use crate::stream::{self, Encode, sse};
+use crate::house::{Call, good};
+use crate::openapi::anthropic as told;
+use crate::route::Route;
+use crate::stream::{self, Encode, SSE, sse};
 use crate::trouble::{Kind, Trouble};
 
 /// What stands where. The path of the models is shared with OpenAI, whose routes have it.
-pub(crate) fn routes() -> Router<Arc<House>> {
-    Router::new()
-        .route("/v1/messages", post(messages))
-        .route("/v1/messages/count_tokens", post(count_tokens))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/v1/messages", "Answers a conversation", messages)
+            .takes::<Body>()
+            .gives::<told::Message>()
+            .streams::<told::MessageEvent>(SSE),
+        Route::post("/v1/messages/count_tokens", "Counts a conversation's tokens", count_tokens)
+            .takes::<Body>()
+            .gives::<told::TokenCount>(),
+    ]
 }
 
 /// Anthropic's word for each kind of trouble.

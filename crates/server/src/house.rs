@@ -11,7 +11,6 @@ use axum::extract::{FromRequest, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http_body_util::BodyExt;
 use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf, Usage};
 use serde::de::DeserializeOwned;
@@ -22,8 +21,11 @@ use crate::ending::Ending;
 use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
 use crate::openai::responses::Kept;
+use crate::route::{self, Route};
 use crate::trouble::{Kind, Trouble};
-use crate::{App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, wire};
+use crate::{
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, openapi, wire,
+};
 
 /// All that requests share.
 pub(crate) struct House {
@@ -38,6 +40,10 @@ pub(crate) struct House {
     pub(crate) counters: Arc<Counters>,
     pub(crate) version: String,
     pub(crate) kept: Kept,
+    /// Patterns of paths that are asked without a token.
+    open: Vec<&'static str>,
+    /// The OpenAPI document.
+    document: Bytes,
     ending: Ending,
     places: Arc<Semaphore>,
     /// Bytes that bodies may still take.
@@ -64,13 +70,13 @@ impl Api {
         match () {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
-            () if path == "/health" || path == "/metrics" => Api::Own,
+            () if ["/health", "/metrics", "/openapi.json"].contains(&path) => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Api::OpenAi => "openai",
             Api::Anthropic => "anthropic",
@@ -147,7 +153,13 @@ struct Caller {
 pub(crate) fn router(server: Server, ending: Ending) -> Router {
     let Server { chat, embed, sessions, keeper, shelf, doors, log, hosts, limits, version } =
         server;
+    let mut table = own_routes();
+    table.extend(openai::routes());
+    table.extend(anthropic::routes());
+    table.extend(ollama::routes());
     let house = Arc::new(House {
+        open: table.iter().filter(|row| row.open).map(|row| row.path).collect(),
+        document: openapi::document(&table, &version).to_string().into(),
         chat,
         embed,
         sessions,
@@ -163,18 +175,32 @@ pub(crate) fn router(server: Server, ending: Ending) -> Router {
         room: Arc::new(Semaphore::new(limits.bodies_bytes)),
         limits,
     });
-    Router::new()
-        .merge(openai::routes())
-        .merge(anthropic::routes())
-        .merge(ollama::routes())
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
+    route::router(table)
         .fallback(async || Trouble::new(Kind::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Trouble::new(Kind::Method, "the path does not take this method")
         })
         .layer(middleware::from_fn_with_state(house.clone(), door))
         .with_state(house)
+}
+
+/// What is nobody's API.
+fn own_routes() -> Vec<Route> {
+    vec![
+        Route::get("/health", "Says whether somebody who asks can be answered", health)
+            .open()
+            .gives_media(TEXT),
+        Route::get("/metrics", "Tells numbers to Prometheus", metrics).gives_media(TEXT),
+        Route::get("/openapi.json", "Tells what can be asked: this document", document)
+            .open()
+            .gives_media("application/json"),
+    ]
+}
+
+const TEXT: &str = "text/plain";
+
+async fn document(State(house): State<Arc<House>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], house.document.clone()).into_response()
 }
 
 /// Whether somebody who asks now can be answered. A server that is ending has said so at the door.
@@ -269,7 +295,8 @@ impl House {
             return Err(ChatError::ShuttingDown.into());
         }
         // A preflight has no token: browsers send none before they are allowed to.
-        if is_preflight(request) || request.uri().path() == "/health" {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        if is_preflight(request) || route.is_some_and(|route| self.open.contains(&route)) {
             return Ok(None);
         }
         match self.doors.who(token(headers)) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use ondine_chat::{Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,9 +17,10 @@ use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
-/// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
-#[derive(Debug, Deserialize)]
-struct Body {
+// Bounds stand in `Limits` and in `Choosing::sampling`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatCompletionRequest")]
+pub(super) struct Body {
     model: String,
     messages: Vec<Turn>,
     #[serde(default)]
@@ -73,13 +75,14 @@ struct Body {
     function_call: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct StreamOptions {
     #[serde(default)]
     pub(super) include_usage: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatMessage")]
 struct Turn {
     role: String,
     #[serde(default)]
@@ -90,7 +93,8 @@ struct Turn {
     tool_call_id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ContentPart")]
 struct Part {
     #[serde(rename = "type")]
     kind: String,
@@ -100,20 +104,23 @@ struct Part {
     refusal: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatToolCall")]
 struct CallIn {
     id: String,
     function: FunctionIn,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatFunctionCall")]
 struct FunctionIn {
     name: String,
     #[serde(default)]
     arguments: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatTool")]
 struct ToolIn {
     #[serde(rename = "type")]
     kind: String,
@@ -121,7 +128,8 @@ struct ToolIn {
     function: Option<FunctionShape>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "FunctionDefinition")]
 struct FunctionShape {
     name: String,
     #[serde(default)]
@@ -130,16 +138,17 @@ struct FunctionShape {
     parameters: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct ResponseFormat {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    json_schema: Option<JsonSchema>,
+    json_schema: Option<SchemaFormat>,
 }
 
-#[derive(Debug, Deserialize)]
-struct JsonSchema {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "JsonSchemaFormat")]
+struct SchemaFormat {
     #[serde(default)]
     schema: Option<Value>,
 }
@@ -307,7 +316,7 @@ impl ResponseFormat {
         match (self.kind.as_str(), self.json_schema) {
             ("text", _) => Ok(Format::Text),
             ("json_object", _) => Ok(Format::Json),
-            ("json_schema", Some(JsonSchema { schema: Some(schema) })) => {
+            ("json_schema", Some(SchemaFormat { schema: Some(schema) })) => {
                 let path = "response_format.json_schema.schema";
                 Ok(Format::Schema(common::schema(limits, path, schema)?))
             }

@@ -6,5 +6,6 @@ mod common;
 mod ending;
 mod http;
 mod mutated;
+mod openapi;
 mod quota;
 mod tls;
