@@ -9,15 +9,18 @@ mod chat;
 mod commands;
 mod failure;
 mod flags;
+mod identity;
 mod input;
 mod interrupt;
 mod memory;
 mod model;
 mod output;
+mod own;
 mod progress;
 mod sampling;
 mod speaker;
 mod store;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -49,10 +49,10 @@ mod trouble;
 mod wire;
 
 pub use doors::{App, Doors, OverQuota, Refusal, Tokens};
-pub use hosts::Hosts;
+pub use hosts::{BadHost, Hosts};
 pub use limits::Limits;
 pub use log::{Log, NoLog};
-pub use net::{Door, Drained, Reach, ServeError, Stop};
+pub use net::{Address, Door, Drained, Reach, ServeError, Stop};
 pub use tls::{Identity, IdentityError};
 
 use std::sync::Arc;

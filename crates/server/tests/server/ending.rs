@@ -122,3 +122,19 @@ fn the_log_and_the_numbers_say_what_an_answer_took() {
     assert_eq!((&answer["app"], &answer["end"]), (&json!("notes"), &json!("stop")));
     assert_eq!((&answer["prompt_tokens"], &answer["completion_tokens"]), (&json!(1), &json!(2)));
 }
+
+#[test]
+fn a_request_that_is_on_its_way_at_the_end_is_told() {
+    let slow = Slow { pause: Duration::from_millis(50), words: 40, ..Slow::default() };
+    let server = Running::new(Arc::new(slow), Limits::default());
+    let _client = running(&server, CHAT, true);
+    // Connections that nothing has been said on yet.
+    let late: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    std::thread::sleep(Duration::from_millis(50));
+    server.stop.now();
+    std::thread::sleep(Duration::from_millis(50));
+    for mut stream in late {
+        stream.write_all(request("GET", "/v1/models", &[], "").as_bytes()).unwrap();
+        assert_eq!(rest(stream).status, 503);
+    }
+}
