@@ -48,6 +48,7 @@ pub enum Event {
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum FinishReason {
     /// The model ended its turn, or what it may say is complete.
     Stop,
@@ -61,6 +62,7 @@ pub enum FinishReason {
 
 /// What an answer cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
@@ -76,6 +78,7 @@ pub struct Usage {
 
 /// How long the parts of an answer took, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Timing {
     /// Waiting for its turn.
     pub queue_s: f64,

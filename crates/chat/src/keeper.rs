@@ -32,6 +32,7 @@ pub trait Keeper: Send + Sync {
 
 /// How long a model stays in memory when nobody uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// As the service was told.
@@ -45,6 +46,7 @@ pub enum Keep {
 
 /// What a [`Plan`] is made for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Wanted {
     /// The model; the default model where it is empty.
     #[serde(default)]
@@ -59,6 +61,7 @@ pub struct Wanted {
 
 /// Whether something fits. All numbers are bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Whether it could be done now or after what is running has ended.
     pub fits: bool,
@@ -81,6 +84,7 @@ pub struct Plan {
 
 /// Something that would leave memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evicted {
     /// Keys and values of an app's earlier requests, or a model's weights.
     pub what: Eviction,
@@ -92,6 +96,7 @@ pub struct Evicted {
 
 /// Kinds of what may leave memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Eviction {
     /// Keys and values: to disk, or to be computed again.
@@ -102,6 +107,7 @@ pub enum Eviction {
 
 /// What is going on, for whoever watches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// By model, those that are not in memory among them.
     pub models: BTreeMap<String, ModelStatus>,
@@ -113,6 +119,7 @@ pub struct Status {
 
 /// What one model is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelStatus {
     /// Whether its weights are in memory.
     pub loaded: bool,
@@ -157,6 +164,7 @@ pub trait Shelf: Send + Sync {
 
 /// How far a download is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pulling {
     /// What is being done, in a few words.
     pub step: String,

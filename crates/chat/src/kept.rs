@@ -9,6 +9,7 @@ use crate::request::{Overflow, Request};
 
 /// What a conversation that is kept is called, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionInfo {
     /// Given when it was created; not guessable, and the same for ever.
     pub id: String,

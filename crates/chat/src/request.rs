@@ -149,6 +149,7 @@ pub struct Sampling {
 
 /// What happens when prompt and answer do not fit into the model's positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Overflow {
     /// The request is refused, with both numbers.

@@ -1,25 +1,29 @@
-//! The apps that may ask the service: their names, how they are served, and SHA-256 of their tokens.
+//! The apps that may ask the service: their names, how they are served, how much they may have, and
+//! SHA-256 of their tokens.
 //!
 //! ```text
-//! ONDINE_HOME/apps.json      {"apps": [{"name": …, "token_sha256": …, "background": …}]}
+//! ONDINE_HOME/apps.json      {"apps": [{"name": …, "token_sha256": …, "background": …,
+//!                                       "tokens_per_day": … or null}]}
 //! ```
 //!
-//! The file belongs to its user alone and is replaced as a whole. No token is kept: it is printed once,
-//! when the app is added. Whoever serves looks at the file's time with each request, so that what is
+//! No token is kept: it is printed once, when the app is added. Whoever serves looks at the file's time with each request, so that what is
 //! added or removed counts at once.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use ondine_server::{App, Doors, Refusal, Tokens};
+use jiff::Timestamp;
+use ondine_server::{App, Doors, OverQuota, Refusal, Tokens};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
-use crate::store;
+use crate::usage::{self, Ledger};
+use crate::{own, store};
 
 /// The list, inside the home folder.
 const FILE: &str = "apps.json";
@@ -38,6 +42,8 @@ pub(crate) struct Entry {
     digest: [u8; 32],
     /// Its requests go behind those that somebody waits for.
     pub(crate) background: bool,
+    /// Tokens that may be computed for it in a day; without them, as many as there is time for.
+    pub(crate) tokens_per_day: Option<u64>,
 }
 
 /// All apps, in the order in which they came.
@@ -46,7 +52,11 @@ pub(crate) fn all() -> Result<Vec<Entry>, Failure> {
 }
 
 /// Adds an app and gives its token, which nobody can read anywhere later.
-pub(crate) fn add(name: &str, background: bool) -> Result<String, Failure> {
+pub(crate) fn add(
+    name: &str,
+    background: bool,
+    tokens_per_day: Option<u64>,
+) -> Result<String, Failure> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(fits) {
         return Err(Failure::usage(format!(
@@ -67,7 +77,7 @@ pub(crate) fn add(name: &str, background: bool) -> Result<String, Failure> {
         .map_err(|error| Failure::new(format!("no random numbers for a token: {error}")))?;
     let token = format!("ondine-{}", hex(&secret));
     let digest = Sha256::digest(token.as_bytes()).into();
-    apps.push(Entry { name: name.to_owned(), digest, background });
+    apps.push(Entry { name: name.to_owned(), digest, background, tokens_per_day });
     write(&path, &apps)?;
     Ok(token)
 }
@@ -107,10 +117,15 @@ fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
 fn entry(value: &Value) -> Option<Entry> {
     let name = value["name"].as_str()?.to_owned();
     let digest = unhex(value["token_sha256"].as_str()?)?;
-    Some(Entry { name, digest, background: value["background"].as_bool()? })
+    let background = value["background"].as_bool()?;
+    // Lists from before there were quotas have none.
+    let tokens_per_day = match value.get("tokens_per_day") {
+        None | Some(Value::Null) => None,
+        Some(tokens) => Some(tokens.as_u64()?),
+    };
+    Some(Entry { name, digest, background, tokens_per_day })
 }
 
-/// Replaces the list: what is there is the old one or the new one, whole, at all times.
 fn write(path: &Path, apps: &[Entry]) -> Result<(), Failure> {
     let list: Vec<Value> = apps
         .iter()
@@ -119,43 +134,11 @@ fn write(path: &Path, apps: &[Entry]) -> Result<(), Failure> {
                 "name": app.name,
                 "token_sha256": hex(&app.digest),
                 "background": app.background,
+                "tokens_per_day": app.tokens_per_day,
             })
         })
         .collect();
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let replaced = (|| {
-        own_folder(folder)?;
-        let mut file = own_file(&beside)?;
-        file.write_all(format!("{:#}\n", json!({ "apps": list })).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        // The new name is on the disk when its folder is.
-        #[cfg(unix)]
-        fs::File::open(folder)?.sync_all()?;
-        Ok(())
-    })();
-    replaced.map_err(|error: std::io::Error| {
-        let _ = fs::remove_file(&beside);
-        Failure::from_error(&error).at(path.display())
-    })
-}
-
-/// A folder for its user alone, made where it is missing.
-pub(crate) fn own_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-pub(crate) fn own_file(path: &Path) -> std::io::Result<fs::File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    own::replace(path, &format!("{:#}\n", json!({ "apps": list })))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -173,19 +156,36 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// The list as it is on the disk, for whoever serves.
+/// The list as it is on the disk, for whoever serves, and what the apps have had today.
 pub(crate) struct Listed {
     path: PathBuf,
-    /// The list, and the time of the file that it was read from.
-    read: Mutex<(Option<SystemTime>, Tokens)>,
+    read: Mutex<Known>,
+    ledger: Ledger,
+}
+
+/// What was read, and the time of the file that it was read from.
+#[derive(Default)]
+struct Known {
+    time: Option<SystemTime>,
+    tokens: Tokens,
+    quotas: BTreeMap<String, u64>,
 }
 
 impl Listed {
-    /// Reads the list.
+    /// Reads the list, and what was had before.
     pub(crate) fn open() -> Result<Listed, Failure> {
         let path = path()?;
-        let read = (time(&path), tokens(read(&path)?));
-        Ok(Listed { path, read: Mutex::new(read) })
+        let known = Known::of(time(&path), read(&path)?);
+        Ok(Listed { path, read: Mutex::new(known), ledger: Ledger::open(usage::path()?)? })
+    }
+
+    /// Writes down what apps have had, where that is not done.
+    pub(crate) fn save(&self) -> Result<(), Failure> {
+        self.ledger.save()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,22 +193,40 @@ fn time(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
-fn tokens(apps: Vec<Entry>) -> Tokens {
-    apps.into_iter().fold(Tokens::new(), |tokens, app| {
-        let Entry { name, digest, background } = app;
-        tokens.allow_digest(digest, App { name, background })
-    })
+impl Known {
+    fn of(time: Option<SystemTime>, apps: Vec<Entry>) -> Known {
+        let mut known = Known { time, ..Known::default() };
+        for Entry { name, digest, background, tokens_per_day } in apps {
+            known.quotas.extend(tokens_per_day.map(|quota| (name.clone(), quota)));
+            known.tokens = known.tokens.allow_digest(digest, App { name, background });
+        }
+        known
+    }
 }
 
 impl Doors for Listed {
     fn who(&self, token: Option<&str>) -> Result<App, Refusal> {
-        let mut known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let now = time(&self.path);
-        if now != known.0 {
+        if now != known.time {
             // A list that cannot be read lets nobody in.
-            *known = (now, tokens(read(&self.path).unwrap_or_default()));
+            *known = Known::of(now, read(&self.path).unwrap_or_default());
         }
-        known.1.who(token)
+        known.tokens.who(token)
+    }
+
+    fn admit(&self, app: &App) -> Result<(), OverQuota> {
+        let Some(quota) = self.known().quotas.get(&app.name).copied() else { return Ok(()) };
+        let now = Timestamp::now();
+        let used = self.ledger.used(&app.name, now);
+        if used < quota {
+            return Ok(());
+        }
+        Err(OverQuota { quota, used, free_in_s: usage::day_left_s(now) })
+    }
+
+    fn spent(&self, app: &App, tokens: u64) {
+        self.ledger.add(&app.name, tokens, Timestamp::now());
     }
 }
 
@@ -221,8 +239,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ondine-apps-{}", std::process::id()));
         let path = folder.join(FILE);
         let apps = vec![
-            Entry { name: "a".into(), digest: [1; 32], background: false },
-            Entry { name: "b".into(), digest: [255; 32], background: true },
+            Entry { name: "a".into(), digest: [1; 32], background: false, tokens_per_day: Some(5) },
+            Entry { name: "b".into(), digest: [255; 32], background: true, tokens_per_day: None },
         ];
         assert_eq!(read(&path).unwrap(), [], "none yet");
         write(&path, &apps).unwrap();
@@ -233,8 +251,24 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         }
-        let listed = Listed { path: path.clone(), read: Mutex::new((None, Tokens::new())) };
-        for bad in ["", "{}", "{\"apps\": [{\"name\": \"a\", \"token_sha256\": \"é\"}]}"] {
+        let older = format!(
+            "{{\"apps\": [{{\"name\": \"c\", \"token_sha256\": \"{}\", \"background\": true}}]}}",
+            "0".repeat(64)
+        );
+        fs::write(&path, older).unwrap();
+        assert_eq!(read(&path).unwrap()[0].tokens_per_day, None, "a list without quotas");
+        let ledger = Ledger::open(folder.join("usage.json")).unwrap();
+        let listed = Listed { path: path.clone(), read: Mutex::default(), ledger };
+        let bads = [
+            "",
+            "{}",
+            "{\"apps\": [{\"name\": \"a\", \"token_sha256\": \"é\"}]}",
+            &format!(
+                "{{\"apps\": [{{\"name\": \"a\", \"token_sha256\": \"{}\", \"background\": true, \"tokens_per_day\": -1}}]}}",
+                "0".repeat(64)
+            ),
+        ];
+        for bad in bads {
             fs::write(&path, bad).unwrap();
             assert!(read(&path).is_err(), "{bad}");
             assert_eq!(listed.who(Some("x")), Err(Refusal::Unknown));

@@ -20,7 +20,7 @@ use ondine_tensor::probe::int8_alone;
 use ondine_tensor::{Isa, cores};
 use serde_json::{Value, json};
 
-use crate::{apps, store};
+use crate::{own, store};
 
 /// The file, inside the home folder.
 const FILE: &str = "cores.json";
@@ -126,7 +126,7 @@ pub(crate) fn rates() -> Option<Rates> {
     if let Some(known) = Rates::read(&path, &machine, &cores) {
         return Some(known);
     }
-    apps::own_folder(&home).ok()?;
+    own::own_folder(&home).ok()?;
     let rates = Rates::measured(&cores)?;
     rates.write(&path, &machine).ok()?;
     Some(rates)

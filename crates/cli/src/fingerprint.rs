@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model::{self, Opened};
-use crate::{apps, store};
+use crate::{apps, own, store};
 
 /// The list, inside the home folder.
 const FILE: &str = "fingerprints.json";
@@ -130,7 +130,7 @@ fn read(list: &Path) -> Vec<Value> {
 fn write(list: &Path, known: &[Value]) -> io::Result<()> {
     let beside = list.with_extension("next");
     let _ = fs::remove_file(&beside);
-    let mut file = apps::own_file(&beside)?;
+    let mut file = own::own_file(&beside)?;
     serde_json::to_writer(&mut file, known)?;
     drop(file);
     fs::rename(&beside, list)

@@ -440,12 +440,25 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                (/v1/messages) and Ollama\n(/api/chat). Each app has a token: see `ondine app`. When \
                it is ready it prints one line of JSON,\n{\"ready\":true,\"listen\":\"…\"}; logs go to \
                standard error, without what was said. SIGTERM and\nCtrl-C end it when running answers \
-               are done.",
+               are done, a second one at once.\n\nOther machines are listened to in HTTPS alone: \
+               --listen with their address, --tls-cert and --tls-key, and\n--host with each name that \
+               they call this machine, where that is not the address itself.",
         flags: &[
             &Flag {
                 default: Some("127.0.0.1:11435"),
-                ..flag("listen", Value::Text("ADDRESS"), "Where to listen, on this machine")
+                ..flag("listen", Value::Text("ADDRESS"), "Where to listen")
             },
+            &flag("tls-cert", Value::Path("FILE"), "Certificates in PEM, the own one first: HTTPS"),
+            &flag(
+                "tls-key",
+                Value::Path("FILE"),
+                "Their private key in PEM, readable by nobody else",
+            ),
+            &flag(
+                "host",
+                Value::Texts("NAME"),
+                "A name that this machine is asked by; may be repeated",
+            ),
             &Flag {
                 short: Some('m'),
                 ..flag(
@@ -467,8 +480,11 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "app",
         about: "Say which apps may ask the service",
-        more: "`app add NAME` prints the app's token, alone and this once. `app ls` lists names and \
-               priorities,\n`app rm NAME` takes a token away. A service that runs knows at once.",
+        more: "`app add NAME` prints the app's token, alone and this once. `app ls` lists names, \
+               priorities, tokens of\ntoday and quotas, `app rm NAME` takes a token away. A service that \
+               runs knows at once.\n\nWhat counts are tokens that were computed: those of a prompt, but \
+               for what was known from before, and those\nof an answer. A day ends at 00:00 UTC. Over its \
+               quota an app is refused; what runs for it then, ends.",
         flags: &[
             &Flag { required: true, ..flag("action", Value::Word("add|ls|rm"), "What to do") },
             &flag("name", Value::Word("NAME"), "What the app is called"),
@@ -480,6 +496,11 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                     "Whether somebody waits for its answers",
                 )
             },
+            &flag(
+                "tokens-per-day",
+                Value::Count { min: 1, max: u64::MAX },
+                "What may be computed for it in a day [default: no limit]",
+            ),
         ],
         run: commands::app::run,
     },
@@ -678,6 +699,11 @@ impl<'a> Arguments<'a> {
         self.get::<u64>(name).and_then(|count| usize::try_from(count).ok())
     }
 
+    /// A whole number that may be larger than any length here.
+    pub(crate) fn large(&self, name: &str) -> Option<u64> {
+        self.get(name)
+    }
+
     /// A whole number that has a default.
     pub(crate) fn count_or(&self, name: &str, otherwise: usize) -> usize {
         self.count(name).unwrap_or(otherwise)
@@ -753,8 +779,20 @@ mod tests {
         ("rm", &["NAME"]),
         ("update", &["NAME", "--allow-downgrade", "--json"]),
         ("rollback", &["NAME"]),
-        ("serve", &["--listen", "--model", "--memory", "--threads", "--isa"]),
-        ("app", &["add|ls|rm", "NAME", "--priority"]),
+        (
+            "serve",
+            &[
+                "--listen",
+                "--tls-cert",
+                "--tls-key",
+                "--host",
+                "--model",
+                "--memory",
+                "--threads",
+                "--isa",
+            ],
+        ),
+        ("app", &["add|ls|rm", "NAME", "--priority", "--tokens-per-day"]),
         ("inspect", &["FILE", "--json"]),
         ("tokenize", &["-m", "--file", "--special", "--json"]),
         ("template", &["--template", "--input", "--now"]),

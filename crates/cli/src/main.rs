@@ -11,11 +11,13 @@ mod cores;
 mod failure;
 mod fingerprint;
 mod flags;
+mod identity;
 mod input;
 mod interrupt;
 mod memory;
 mod model;
 mod output;
+mod own;
 mod progress;
 mod sampling;
 mod shelf;
@@ -23,6 +25,7 @@ mod speaker;
 mod store;
 mod transfer;
 mod trial;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -3,26 +3,30 @@
 
 mod body;
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::post;
 use ondine_chat::{Answer, Event, FinishReason, Model, ToolCall, Usage};
 use serde_json::{Value, json};
 
 use self::body::{Body, Wanted};
 use crate::common::{id, rfc3339};
-use crate::house::{Call, House, good};
-use crate::stream::{self, Encode, sse};
+use crate::house::{Call, good};
+use crate::openapi::anthropic as told;
+use crate::route::Route;
+use crate::stream::{self, Encode, SSE, sse};
 use crate::trouble::{Kind, Trouble};
 
 /// What stands where. The path of the models is shared with OpenAI, whose routes have it.
-pub(crate) fn routes() -> Router<Arc<House>> {
-    Router::new()
-        .route("/v1/messages", post(messages))
-        .route("/v1/messages/count_tokens", post(count_tokens))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/v1/messages", "Answers a conversation", messages)
+            .takes::<Body>()
+            .gives::<told::Message>()
+            .streams::<told::MessageEvent>(SSE),
+        Route::post("/v1/messages/count_tokens", "Counts a conversation's tokens", count_tokens)
+            .takes::<Body>()
+            .gives::<told::TokenCount>(),
+    ]
 }
 
 /// Anthropic's word for each kind of trouble.
@@ -34,7 +38,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Forbidden => "permission_error",
         Kind::NoModel | Kind::NotFound => "not_found_error",
         Kind::TooLarge => "request_too_large",
-        Kind::Busy => "rate_limit_error",
+        Kind::Busy | Kind::Quota => "rate_limit_error",
         Kind::Memory => "overloaded_error",
         Kind::ShuttingDown | Kind::Unsupported | Kind::Disk | Kind::Internal => "api_error",
     }
@@ -274,6 +278,7 @@ mod tests {
             (Kind::TooLarge, 413, "request_too_large"),
             (Kind::MediaType, 415, "invalid_request_error"),
             (Kind::Busy, 429, "rate_limit_error"),
+            (Kind::Quota, 429, "rate_limit_error"),
             (Kind::Memory, 529, "overloaded_error"),
             (Kind::ShuttingDown, 503, "api_error"),
             (Kind::Conflict, 409, "invalid_request_error"),

@@ -23,13 +23,41 @@ pub enum Refusal {
     Unknown,
 }
 
-/// Says whose a token is.
+/// An application has had all the tokens of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the quota of {quota} tokens a day is reached ({used} used); it is free again at 00:00 UTC, in {} h {} min",
+    free_in_s / 3600, free_in_s % 3600 / 60
+)]
+pub struct OverQuota {
+    /// Tokens that it may have in a day.
+    pub quota: u64,
+    /// Tokens that it has had.
+    pub used: u64,
+    /// Seconds until the next day.
+    pub free_in_s: u64,
+}
+
+/// Says whose a token is, and what its application may still have.
 pub trait Doors: Send + Sync {
     /// The application that has this token.
     ///
     /// # Errors
     /// None came, or it is nobody's.
     fn who(&self, token: Option<&str>) -> Result<App, Refusal>;
+
+    /// Whether anything more may be computed for an application. Without quotas it always may.
+    ///
+    /// # Errors
+    /// Its quota is used up. What runs for it is not ended.
+    fn admit(&self, _: &App) -> Result<(), OverQuota> {
+        Ok(())
+    }
+
+    /// So many tokens were computed for an application: those of a prompt that were not known from
+    /// before, and those of an answer. Asked at the end of each answer, from any thread; it must not
+    /// block.
+    fn spent(&self, _: &App, _tokens: u64) {}
 }
 
 /// A fixed list of tokens.

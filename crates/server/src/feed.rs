@@ -2,12 +2,14 @@
 //! pieces that nobody has read yet grow together, up to a limit. Where nobody reads any more, the
 //! model is told so at its next event. It knows no API and no HTTP.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use ondine_chat::{Answer, ChatError, Event, Sink};
+use ondine_chat::{Answer, ChatError, Event, Sink, Usage};
 
+use crate::bill::Bill;
+use crate::ending::Ending;
 use crate::meter::Meter;
 use crate::trouble::{Kind, Trouble};
 
@@ -16,6 +18,7 @@ pub(crate) struct Feed {
     shared: Arc<Shared>,
     open: usize,
     meter: Meter,
+    ending: Ending,
 }
 
 struct Shared {
@@ -28,6 +31,8 @@ struct State {
     events: VecDeque<(usize, Event)>,
     /// Bytes of the events that nobody has read yet.
     unread: usize,
+    /// What was computed for each answer until now.
+    computed: BTreeMap<usize, Usage>,
     /// Nobody reads any more.
     gone: bool,
     /// The reader was too slow; what it has not read is lost.
@@ -41,9 +46,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an event; `false` where nobody reads.
-    fn push(&self, index: usize, event: Event) -> bool {
+    /// Takes an event, and what was computed until now; `false` where nobody reads.
+    fn push(&self, index: usize, event: Event, computed: Usage) -> bool {
         let mut state = self.lock();
+        state.computed.insert(index, computed);
         if state.gone || state.flooded {
             return false;
         }
@@ -105,6 +111,7 @@ struct Source {
     shared: Arc<Shared>,
     index: usize,
     over: bool,
+    bill: Bill,
 }
 
 impl Source {
@@ -113,28 +120,31 @@ impl Source {
             return false;
         }
         self.over = matches!(event, Event::Finished { .. } | Event::Failed(_));
-        self.shared.push(self.index, event)
+        let computed = self.bill.see(&event);
+        self.shared.push(self.index, event, computed)
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
         if !self.over {
-            let error = ChatError::Internal("the answer has no end".into());
-            self.shared.push(self.index, Event::Failed(error));
+            self.take(Event::Failed(ChatError::Internal("the answer has no end".into())));
         }
     }
 }
 
 impl Feed {
-    pub(crate) fn new(unread_bytes_max: usize, meter: Meter) -> Feed {
+    /// A feed of a server that may end before the answers do.
+    pub(crate) fn new(unread_bytes_max: usize, meter: Meter, ending: Ending) -> Feed {
         let shared = Arc::new(Shared { state: Mutex::new(State::default()), unread_bytes_max });
-        Feed { shared, open: 0, meter }
+        Feed { shared, open: 0, meter, ending }
     }
 
     /// A sink for the next answer; its index is how many there were before.
     pub(crate) fn sink(&mut self) -> Sink {
-        let mut source = Source { shared: self.shared.clone(), index: self.open, over: false };
+        let bill = Bill::new(self.meter.admitted().clone());
+        let shared = self.shared.clone();
+        let mut source = Source { shared, index: self.open, over: false, bill };
         self.open += 1;
         Box::new(move |event| source.take(event))
     }
@@ -150,7 +160,7 @@ impl Feed {
             return None;
         }
         let shared = self.shared.clone();
-        let (index, event) = std::future::poll_fn(move |context| {
+        let come = std::future::poll_fn(move |context| {
             let mut state = shared.lock();
             if state.flooded {
                 // What lies there is given up: an answer with a hole in it is not an answer.
@@ -172,8 +182,12 @@ impl Feed {
                     Poll::Pending
                 }
             }
-        })
-        .await;
+        });
+        let (index, event) = tokio::select! {
+            biased;
+            come = come => come,
+            () = self.ending.over() => (0, Event::Failed(ChatError::ShuttingDown)),
+        };
         self.meter.see(&event);
         match &event {
             Event::Finished { .. } => self.open -= 1,
@@ -214,13 +228,17 @@ impl Drop for Feed {
         let mut state = self.shared.lock();
         state.gone = true;
         state.events.clear();
+        for computed in state.computed.values() {
+            self.meter.computed(computed);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ondine_chat::{FinishReason, Usage};
+    use crate::ending;
+    use ondine_chat::FinishReason;
 
     fn text(text: &str) -> Event {
         Event::Text { text: text.into(), logprobs: Vec::new() }
@@ -231,7 +249,7 @@ mod tests {
     }
 
     fn feed(bytes: usize) -> Feed {
-        Feed::new(bytes, Meter::for_tests())
+        Feed::new(bytes, Meter::for_tests(), ending::pair().1)
     }
 
     fn all(mut feed: Feed) -> Vec<(usize, Event)> {
@@ -289,5 +307,20 @@ mod tests {
         drop(sink);
         let events = all(feed);
         assert!(matches!(&events[..], [_, (0, Event::Failed(ChatError::Internal(_)))]));
+    }
+
+    #[test]
+    fn when_the_grace_is_over_what_came_is_read_and_the_rest_is_told() {
+        let (ender, ending) = ending::pair();
+        let mut feed = Feed::new(1000, Meter::for_tests(), ending);
+        let mut sink = feed.sink();
+        sink(text("x"));
+        ender.drain();
+        sink(text("y"));
+        ender.over();
+        let events = all(feed);
+        let over = Event::Failed(ChatError::ShuttingDown);
+        assert_eq!(events, [(0, text("xy")), (0, over)]);
+        assert!(!sink(text("z")), "nobody reads");
     }
 }

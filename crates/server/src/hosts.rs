@@ -2,7 +2,11 @@
 //! make a browser send requests here, and a name server can make its own name mean this machine
 //! (DNS rebinding); neither gets past these two checks. It knows no API and no token.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, HeaderName, Uri, header};
+
+use crate::Address;
 
 /// The names that the server answers to besides `localhost`, `127.0.0.1` and `[::1]`.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +19,46 @@ pub struct Hosts {
 
 const OWN: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
+/// What was given is no name of a host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no name of a host; expected one such as box.lan or 192.168.1.5, without a port")]
+pub struct BadHost(String);
+
 impl Hosts {
+    /// Answers to one more name, or address.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn allow(&mut self, name: &str) -> Result<(), BadHost> {
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let name = match bare.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            Ok(IpAddr::V4(address)) => address.to_string(),
+            Err(_) => {
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                let part =
+                    |part: &str| !part.is_empty() && part.len() < 64 && part.bytes().all(fits);
+                if name.len() > 253 || !name.split('.').all(part) {
+                    return Err(BadHost(name.to_owned()));
+                }
+                name.to_owned()
+            }
+        };
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Answers to the address that is listened on, where it is one: all addresses of a machine are
+    /// none of them. Whether there is a name that other machines can use.
+    pub fn listening(&mut self, address: Address) -> bool {
+        match address.ip() {
+            ip if ip.is_unspecified() => {}
+            IpAddr::V6(ip) => self.names.push(format!("[{ip}]")),
+            IpAddr::V4(ip) => self.names.push(ip.to_string()),
+        }
+        !self.names.is_empty()
+    }
+
     /// Whether `host`, perhaps with a port, is one of ours.
     fn knows(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
@@ -109,6 +152,40 @@ mod tests {
             let headers = headers(header::HOST, values);
             let uri = Uri::from_static("/v1/models");
             assert_eq!(hosts().addressed(&headers, &uri), *expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_told_are_names() {
+        let known = |name: &str, host: &str| {
+            let mut hosts = Hosts::default();
+            hosts.allow(name).map(|()| hosts.knows(host))
+        };
+        let rows = [
+            ("box.lan", "box.lan:443", true),
+            ("Box", "box", true),
+            ("192.168.1.5", "192.168.1.5:80", true),
+            ("192.168.1.5", "192.168.1.50", false),
+            ("fe80::1", "[fe80::1]:8443", true),
+            ("[FE80::1]", "[fe80::1]", true),
+            ("box.lan", "evil.box.lan", false),
+        ];
+        for (name, host, expected) in rows {
+            assert_eq!(known(name, host), Ok(expected), "{name} {host}");
+        }
+        for bad in ["", "a b", "box:80", "https://box", "*.lan", "a..b", ".", "[box]", "a@b"] {
+            assert!(known(bad, "x").is_err(), "{bad}");
+        }
+        let rows = [
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("192.168.1.5:1", true),
+            ("[fe80::1]:1", true),
+        ];
+        for (address, expected) in rows {
+            let mut hosts = Hosts::default();
+            assert_eq!(hosts.listening(address.parse().unwrap()), expected, "{address}");
+            assert_eq!(hosts.knows(address), expected, "{address}");
         }
     }
 

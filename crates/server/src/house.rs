@@ -11,17 +11,21 @@ use axum::extract::{FromRequest, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http_body_util::BodyExt;
-use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf};
+use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf, Usage};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::bill::Admitted;
+use crate::ending::Ending;
 use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
 use crate::openai::responses::Kept;
+use crate::route::{self, Route};
 use crate::trouble::{Kind, Trouble};
-use crate::{App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, wire};
+use crate::{
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, openapi, wire,
+};
 
 /// All that requests share.
 pub(crate) struct House {
@@ -36,6 +40,11 @@ pub(crate) struct House {
     pub(crate) counters: Arc<Counters>,
     pub(crate) version: String,
     pub(crate) kept: Kept,
+    /// Patterns of paths that are asked without a token.
+    open: Vec<&'static str>,
+    /// The OpenAPI document.
+    document: Bytes,
+    ending: Ending,
     places: Arc<Semaphore>,
     /// Bytes that bodies may still take.
     room: Arc<Semaphore>,
@@ -61,13 +70,13 @@ impl Api {
         match () {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
-            () if path == "/health" || path == "/metrics" => Api::Own,
+            () if ["/health", "/metrics", "/openapi.json"].contains(&path) => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Api::OpenAi => "openai",
             Api::Anthropic => "anthropic",
@@ -95,8 +104,17 @@ impl Api {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
-        // What is left of a body that is not read would be taken for the next request.
-        if matches!(trouble.kind, Kind::Slow | Kind::TooLarge | Kind::MediaType | Kind::Busy) {
+        if trouble.kind == Kind::Quota {
+            // OpenAI's and Anthropic's clients would try again at once.
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        // What is left of a body that is not read would be taken for the next request; and a server
+        // that is ending takes none.
+        let unread = matches!(
+            trouble.kind,
+            Kind::Slow | Kind::TooLarge | Kind::MediaType | Kind::Busy | Kind::ShuttingDown
+        );
+        if unread {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
@@ -132,10 +150,16 @@ struct Caller {
 }
 
 /// All routes behind the doors.
-pub(crate) fn router(server: Server) -> Router {
+pub(crate) fn router(server: Server, ending: Ending) -> Router {
     let Server { chat, embed, sessions, keeper, shelf, doors, log, hosts, limits, version } =
         server;
+    let mut table = own_routes();
+    table.extend(openai::routes());
+    table.extend(anthropic::routes());
+    table.extend(ollama::routes());
     let house = Arc::new(House {
+        open: table.iter().filter(|row| row.open).map(|row| row.path).collect(),
+        document: openapi::document(&table, &version).to_string().into(),
         chat,
         embed,
         sessions,
@@ -146,22 +170,45 @@ pub(crate) fn router(server: Server) -> Router {
         counters: Arc::new(Counters::new(log)),
         version,
         kept: Kept::new(&limits),
+        ending,
         places: Arc::new(Semaphore::new(limits.requests)),
         room: Arc::new(Semaphore::new(limits.bodies_bytes)),
         limits,
     });
-    Router::new()
-        .merge(openai::routes())
-        .merge(anthropic::routes())
-        .merge(ollama::routes())
-        .route("/health", get(async || "ok\n"))
-        .route("/metrics", get(metrics))
+    route::router(table)
         .fallback(async || Trouble::new(Kind::NotFound, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Trouble::new(Kind::Method, "the path does not take this method")
         })
         .layer(middleware::from_fn_with_state(house.clone(), door))
         .with_state(house)
+}
+
+/// What is nobody's API.
+fn own_routes() -> Vec<Route> {
+    vec![
+        Route::get("/health", "Says whether somebody who asks can be answered", health)
+            .open()
+            .gives_media(TEXT),
+        Route::get("/metrics", "Tells numbers to Prometheus", metrics).gives_media(TEXT),
+        Route::get("/openapi.json", "Tells what can be asked: this document", document)
+            .open()
+            .gives_media("application/json"),
+    ]
+}
+
+const TEXT: &str = "text/plain";
+
+async fn document(State(house): State<Arc<House>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], house.document.clone()).into_response()
+}
+
+/// Whether somebody who asks now can be answered. A server that is ending has said so at the door.
+async fn health(State(house): State<Arc<House>>) -> (StatusCode, &'static str) {
+    if house.chat.models().is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "there is no model\n");
+    }
+    (StatusCode::OK, "ok\n")
 }
 
 async fn metrics(State(house): State<Arc<House>>) -> Response {
@@ -244,8 +291,12 @@ impl House {
             let message = "web pages of this origin may not ask this server";
             return Err(Trouble::new(Kind::Forbidden, message));
         }
+        if self.ending.has_begun() {
+            return Err(ChatError::ShuttingDown.into());
+        }
         // A preflight has no token: browsers send none before they are allowed to.
-        if is_preflight(request) || request.uri().path() == "/health" {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        if is_preflight(request) || route.is_some_and(|route| self.open.contains(&route)) {
             return Ok(None);
         }
         match self.doors.who(token(headers)) {
@@ -257,6 +308,17 @@ impl House {
                 Err(Trouble::new(Kind::WrongToken, refusal.to_string()))
             }
         }
+    }
+
+    /// Lets an application have something computed, where the server is not ending and its quota is
+    /// not used up.
+    pub(crate) fn admit(&self, app: &App) -> Result<Arc<Admitted>, Trouble> {
+        if self.ending.has_begun() {
+            return Err(ChatError::ShuttingDown.into());
+        }
+        self.doors.admit(app)?;
+        let (doors, counters) = (self.doors.clone(), self.counters.clone());
+        Ok(Arc::new(Admitted::new(app.clone(), doors, counters)))
     }
 
     /// Whoever keeps conversations.
@@ -427,13 +489,13 @@ impl Call {
         self,
         mut requests: Vec<Asked>,
     ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
-        let counters = self.house.counters.clone();
-        let meter = Meter::new(counters, self.id, self.app.name.clone(), requests.len());
+        let meter = Meter::new(self.house.admit(&self.app)?, self.id, requests.len());
         for request in &mut requests {
             request.app = self.app.name.clone();
             request.background = self.app.background;
         }
-        let mut feed = Feed::new(self.house.limits.unread_bytes, meter);
+        let unread_bytes = self.house.limits.unread_bytes;
+        let mut feed = Feed::new(unread_bytes, meter, self.house.ending.clone());
         let starts: Vec<_> = requests.into_iter().map(|r| (r, feed.sink())).collect();
         let started = self
             .house
@@ -459,8 +521,9 @@ impl Call {
         model: String,
         texts: Vec<String>,
     ) -> Result<ondine_chat::Embedded, Trouble> {
+        let admitted = self.house.admit(&self.app)?;
         let embedded = self.house.blocking(move |house| house.embed.embed(&model, &texts)).await?;
-        self.house.counters.read(&self.app.name, embedded.tokens);
+        admitted.pay(&Usage { prompt_tokens: embedded.tokens, ..Usage::default() });
         Ok(embedded)
     }
 }

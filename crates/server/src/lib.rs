@@ -6,8 +6,8 @@
 //! and no terminal. The asynchronous runtime lives in this crate alone: [`Server::serve`] blocks.
 //!
 //! Nobody asks without a token, from a web page of a stranger, or under a name that is not ours;
-//! every number that a client controls has a limit ([`Limits`]). The server speaks plain HTTP, so
-//! it listens to its own machine only, unless told in so many words ([`Reach`]).
+//! every number that a client controls has a limit ([`Limits`]). It speaks plain HTTP to its own
+//! machine only; whoever else is listened to is spoken to in HTTPS ([`Reach`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -26,9 +26,12 @@
 //! ```
 
 mod anthropic;
+mod bill;
 mod common;
 mod doors;
+mod ending;
 mod feed;
+mod histogram;
 mod hosts;
 mod house;
 mod limits;
@@ -37,15 +40,20 @@ mod meter;
 mod net;
 mod ollama;
 mod openai;
+mod openapi;
+mod patient;
+mod route;
 mod stream;
+mod tls;
 mod trouble;
 mod wire;
 
-pub use doors::{App, Doors, Refusal, Tokens};
-pub use hosts::Hosts;
+pub use doors::{App, Doors, OverQuota, Refusal, Tokens};
+pub use hosts::{BadHost, Hosts};
 pub use limits::Limits;
 pub use log::{Log, NoLog};
-pub use net::{Door, Drained, Reach, ServeError, Stop};
+pub use net::{Address, Door, Drained, Reach, ServeError, Stop};
+pub use tls::{Identity, IdentityError};
 
 use std::sync::Arc;
 

@@ -8,11 +8,10 @@ use std::time::Instant;
 
 use ondine_chat::{Event, FinishReason, Usage};
 
+use crate::bill::Admitted;
+use crate::histogram::Histogram;
 use crate::log::{self, Log};
 use crate::trouble::Trouble;
-
-/// Upper bounds of the waiting-time histogram, in seconds.
-const BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// All numbers since the start.
 pub(crate) struct Counters {
@@ -24,9 +23,16 @@ pub(crate) struct Counters {
 struct Numbers {
     requests: BTreeMap<(&'static str, u16), u64>,
     tokens: BTreeMap<(String, &'static str), u64>,
-    first: [u64; BUCKETS_S.len()],
-    first_count: u64,
-    first_sum_s: f64,
+    /// Requests without an answer, by application and reason.
+    refused: BTreeMap<(String, &'static str), u64>,
+    /// From a request to its first token.
+    first: Histogram,
+    /// From a request to its turn.
+    queue: Histogram,
+    /// From its turn to the end of its prompt.
+    prefill: Histogram,
+    /// From there to its end.
+    decode: Histogram,
     running: u64,
     queued: u64,
     left: u64,
@@ -53,7 +59,13 @@ impl Counters {
     /// A request has its status. A stream goes on after that.
     pub(crate) fn answered(&self, request: &Answered<'_>) {
         let Answered { id, api, route, app, status, error, took_s } = *request;
-        *self.lock().requests.entry((api, status)).or_default() += 1;
+        {
+            let mut numbers = self.lock();
+            *numbers.requests.entry((api, status)).or_default() += 1;
+            if let (Some(app), Some(error)) = (app, error) {
+                *numbers.refused.entry((app.to_owned(), error)).or_default() += 1;
+            }
+        }
         let mut fields = vec![
             ("id", id.into()),
             ("api", api.into()),
@@ -66,9 +78,15 @@ impl Counters {
         log::write(&*self.log, "request", &fields);
     }
 
-    /// Tokens that were read without an answer: texts that became vectors.
-    pub(crate) fn read(&self, app: &str, tokens: usize) {
-        *self.lock().tokens.entry((app.to_owned(), "in")).or_default() += tokens as u64;
+    /// Tokens were computed for an application.
+    pub(crate) fn computed(&self, app: &str, usage: &Usage) {
+        let mut numbers = self.lock();
+        let mut add = |direction, tokens: usize| {
+            *numbers.tokens.entry((app.to_owned(), direction)).or_default() += tokens as u64;
+        };
+        add("in", usage.prompt_tokens);
+        add("cached", usage.cached_tokens);
+        add("out", usage.completion_tokens);
     }
 
     /// The page that Prometheus reads.
@@ -86,22 +104,30 @@ impl Counters {
                 "ondine_requests_total{{api=\"{api}\",status=\"{status}\"}} {count}"
             );
         }
-        head(&mut page, "ondine_tokens_total", "counter", "Tokens by application and direction.");
+        let help = "Tokens by application and direction; those cached are among those in.";
+        head(&mut page, "ondine_tokens_total", "counter", help);
         for ((app, direction), count) in &numbers.tokens {
-            let app = app.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let app = label(app);
             let _ = writeln!(
                 page,
                 "ondine_tokens_total{{app=\"{app}\",direction=\"{direction}\"}} {count}"
             );
         }
-        let name = "ondine_first_token_seconds";
-        head(&mut page, name, "histogram", "From the request to its first token or call.");
-        for (bound, count) in BUCKETS_S.iter().zip(numbers.first) {
-            let _ = writeln!(page, "{name}_bucket{{le=\"{bound}\"}} {count}");
+        let help = "Requests without an answer, by application and reason.";
+        head(&mut page, "ondine_refused_total", "counter", help);
+        for ((app, error), count) in &numbers.refused {
+            let app = label(app);
+            let _ =
+                writeln!(page, "ondine_refused_total{{app=\"{app}\",error=\"{error}\"}} {count}");
         }
-        let (sum, count) = (numbers.first_sum_s, numbers.first_count);
-        let _ = writeln!(page, "{name}_bucket{{le=\"+Inf\"}} {count}");
-        let _ = writeln!(page, "{name}_sum {sum}\n{name}_count {count}");
+        let help = "From the request to its first token or call.";
+        numbers.first.write(&mut page, "ondine_first_token_seconds", help);
+        let help = "From the request to its turn.";
+        numbers.queue.write(&mut page, "ondine_queue_seconds", help);
+        let help = "From a request's turn to the end of its prompt.";
+        numbers.prefill.write(&mut page, "ondine_prefill_seconds", help);
+        let help = "From the end of a request's prompt to the end of its answer.";
+        numbers.decode.write(&mut page, "ondine_decode_seconds", help);
         head(&mut page, "ondine_running", "gauge", "Requests that are being answered.");
         let _ = writeln!(page, "ondine_running {}", numbers.running);
         head(&mut page, "ondine_queued", "gauge", "Requests whose turn has not come.");
@@ -110,6 +136,11 @@ impl Counters {
         let _ = writeln!(page, "ondine_left_total {}", numbers.left);
         page
     }
+}
+
+/// A name as it may stand in a label.
+fn label(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// A request that has its status.
@@ -126,12 +157,12 @@ pub(crate) struct Answered<'a> {
 
 /// Watches the answers to one request.
 pub(crate) struct Meter {
-    counters: Arc<Counters>,
+    admitted: Arc<Admitted>,
     id: u64,
-    app: String,
     since: Instant,
     started: bool,
     first_s: Option<f64>,
+    /// What was computed, and how long the last answer took.
     usage: Usage,
     /// How it ended; where it has not, the reader went away.
     ended: Option<&'static str>,
@@ -140,12 +171,11 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// A request with so many answers waits for its turn.
-    pub(crate) fn new(counters: Arc<Counters>, id: u64, app: String, answers: usize) -> Meter {
-        counters.lock().queued += 1;
+    pub(crate) fn new(admitted: Arc<Admitted>, id: u64, answers: usize) -> Meter {
+        admitted.counters.lock().queued += 1;
         Meter {
-            counters,
+            admitted,
             id,
-            app,
             since: Instant::now(),
             started: false,
             first_s: None,
@@ -157,7 +187,15 @@ impl Meter {
 
     #[cfg(test)]
     pub(crate) fn for_tests() -> Meter {
-        Meter::new(Arc::new(Counters::new(Arc::new(log::NoLog))), 1, "test".into(), 1)
+        let app = crate::App { name: "test".into(), background: false };
+        let counters = Arc::new(Counters::new(Arc::new(log::NoLog)));
+        let doors = Arc::new(crate::Tokens::new());
+        Meter::new(Arc::new(Admitted::new(app, doors, counters)), 1, 1)
+    }
+
+    /// Whose request it is.
+    pub(crate) fn admitted(&self) -> &Arc<Admitted> {
+        &self.admitted
     }
 
     /// An event went by.
@@ -167,26 +205,15 @@ impl Meter {
             Event::Text { .. } | Event::Call(_) if self.first_s.is_none() => {
                 let first_s = self.since.elapsed().as_secs_f64();
                 self.first_s = Some(first_s);
-                let mut numbers = self.counters.lock();
-                for (bound, count) in BUCKETS_S.iter().zip(&mut numbers.first) {
-                    *count += u64::from(first_s <= *bound);
-                }
-                numbers.first_count += 1;
-                numbers.first_sum_s += first_s;
+                self.admitted.counters.lock().first.add(first_s);
             }
             Event::Finished { reason, usage } => {
-                self.usage.prompt_tokens += usage.prompt_tokens;
-                self.usage.cached_tokens += usage.cached_tokens;
-                self.usage.completion_tokens += usage.completion_tokens;
-                self.usage.dropped_tokens += usage.dropped_tokens;
                 self.usage.timing = usage.timing;
-                let mut numbers = self.counters.lock();
-                let mut add = |direction, tokens: usize| {
-                    *numbers.tokens.entry((self.app.clone(), direction)).or_default() +=
-                        tokens as u64;
-                };
-                add("in", usage.prompt_tokens);
-                add("out", usage.completion_tokens);
+                let mut numbers = self.admitted.counters.lock();
+                numbers.queue.add(usage.timing.queue_s);
+                numbers.prefill.add(usage.timing.prefill_s);
+                numbers.decode.add(usage.timing.decode_s);
+                drop(numbers);
                 self.waiting = self.waiting.saturating_sub(1);
                 if self.waiting == 0 {
                     self.ended = Some(reason_name(*reason));
@@ -197,6 +224,14 @@ impl Meter {
         }
     }
 
+    /// What was computed for one of the answers, once nobody reads any more.
+    pub(crate) fn computed(&mut self, usage: &Usage) {
+        self.usage.prompt_tokens += usage.prompt_tokens;
+        self.usage.cached_tokens += usage.cached_tokens;
+        self.usage.completion_tokens += usage.completion_tokens;
+        self.usage.dropped_tokens += usage.dropped_tokens;
+    }
+
     /// There will be no answer.
     pub(crate) fn fail(&mut self, trouble: &Trouble) {
         self.ended = Some(trouble.kind.name());
@@ -205,7 +240,7 @@ impl Meter {
     fn start(&mut self) {
         if !self.started {
             self.started = true;
-            let mut numbers = self.counters.lock();
+            let mut numbers = self.admitted.counters.lock();
             numbers.queued -= 1;
             numbers.running += 1;
         }
@@ -224,7 +259,7 @@ fn reason_name(reason: FinishReason) -> &'static str {
 impl Drop for Meter {
     fn drop(&mut self) {
         {
-            let mut numbers = self.counters.lock();
+            let mut numbers = self.admitted.counters.lock();
             if self.started {
                 numbers.running -= 1;
             } else {
@@ -234,7 +269,7 @@ impl Drop for Meter {
         }
         let fields = [
             ("id", self.id.into()),
-            ("app", self.app.as_str().into()),
+            ("app", self.admitted.name().into()),
             ("end", self.ended.unwrap_or("reader_left").into()),
             ("prompt_tokens", self.usage.prompt_tokens.into()),
             ("cached_tokens", self.usage.cached_tokens.into()),
@@ -246,7 +281,7 @@ impl Drop for Meter {
             ("first_token_s", self.first_s.into()),
             ("took_s", self.since.elapsed().as_secs_f64().into()),
         ];
-        log::write(&*self.counters.log, "answer", &fields);
+        log::write(&*self.admitted.counters.log, "answer", &fields);
     }
 }
 
@@ -257,26 +292,41 @@ mod tests {
     #[test]
     fn an_answer_is_counted_from_queue_to_end() {
         let counters = Arc::new(Counters::new(Arc::new(log::NoLog)));
+        let app = crate::App { name: "a\"b".into(), background: false };
+        let doors = Arc::new(crate::Tokens::new());
+        let admitted = Arc::new(Admitted::new(app, doors, counters.clone()));
         let says = |line: &str| counters.page().lines().any(|own| own == line);
-        let mut meter = Meter::new(counters.clone(), 1, "a\"b".into(), 1);
+        let mut meter = Meter::new(admitted.clone(), 1, 1);
         assert!(says("ondine_queued 1") && says("ondine_running 0"));
-        meter.see(&Event::Started { prompt_tokens: 5, cached_tokens: 0 });
+        meter.see(&Event::Started { prompt_tokens: 5, cached_tokens: 2 });
         assert!(says("ondine_queued 0") && says("ondine_running 1"));
         meter.see(&Event::Text { text: "x".into(), logprobs: Vec::new() });
-        let usage = Usage { prompt_tokens: 5, completion_tokens: 1, ..Usage::default() };
+        let timing = ondine_chat::Timing { queue_s: 0.02, prefill_s: 0.2, decode_s: 2.0 };
+        let usage = Usage {
+            prompt_tokens: 5,
+            cached_tokens: 2,
+            completion_tokens: 1,
+            timing,
+            ..Usage::default()
+        };
         meter.see(&Event::Finished { reason: FinishReason::Stop, usage });
+        admitted.pay(&usage);
         drop(meter);
         for line in [
             "ondine_running 0",
             "ondine_left_total 0",
             "ondine_tokens_total{app=\"a\\\"b\",direction=\"in\"} 5",
+            "ondine_tokens_total{app=\"a\\\"b\",direction=\"cached\"} 2",
             "ondine_tokens_total{app=\"a\\\"b\",direction=\"out\"} 1",
             "ondine_first_token_seconds_bucket{le=\"60\"} 1",
             "ondine_first_token_seconds_count 1",
+            "ondine_queue_seconds_bucket{le=\"0.025\"} 1",
+            "ondine_prefill_seconds_sum 0.2",
+            "ondine_decode_seconds_sum 2",
         ] {
             assert!(says(line), "{line}\n{}", counters.page());
         }
-        drop(Meter::new(counters.clone(), 2, "a".into(), 1));
+        drop(Meter::new(admitted, 2, 1));
         assert!(says("ondine_left_total 1") && says("ondine_queued 0"));
     }
 }

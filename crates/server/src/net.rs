@@ -1,31 +1,31 @@
-//! Sockets: listening, connections and their patience, and the end of it all. It knows no API; a
-//! connection's requests go to a router.
+//! Sockets: listening, greeting, connections and their patience, and the end of it all. It knows no
+//! API; a connection's requests go to a router.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use crate::{Limits, Server, house};
+use crate::patient::Patient;
+use crate::{Identity, Limits, Server, ending, house};
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is open to other machines.
     #[error(
-        "{0} can be reached from other machines, and what is said there is not encrypted; \
-         listen on 127.0.0.1, or allow the network by name"
+        "{0} can be reached from other machines, which takes a certificate and its key, so that what is \
+         said there cannot be read on the way"
     )]
     OpenToNetwork(SocketAddr),
     /// The address cannot be listened on.
@@ -41,20 +41,25 @@ pub enum ServeError {
     Runtime(io::Error),
 }
 
-/// Who can reach an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who can reach an address, and how they are spoken to.
+#[derive(Clone, Debug)]
 pub enum Reach {
-    /// Programs of this machine alone; other addresses are refused.
+    /// Programs of this machine alone, in the clear; other addresses are refused.
     ThisMachine,
-    /// Other machines too. There is no encryption: tokens and words can be read on the way.
-    Network,
+    /// Whoever can reach the address, encrypted. Nobody else can be spoken to: there is no word for
+    /// listening to other machines in the clear.
+    Encrypted(Identity),
 }
+
+/// Where a door is: an address and a port.
+pub type Address = SocketAddr;
 
 /// An address that is listened on. Connections wait there until somebody serves them.
 #[derive(Debug)]
 pub struct Door {
     listener: std::net::TcpListener,
     address: SocketAddr,
+    identity: Option<Identity>,
 }
 
 impl Door {
@@ -62,20 +67,24 @@ impl Door {
     ///
     /// # Errors
     /// The address reaches further than it may, or cannot be listened on.
-    pub fn open(address: SocketAddr, reach: Reach) -> Result<Door, ServeError> {
-        if reach == Reach::ThisMachine && !address.ip().is_loopback() {
-            return Err(ServeError::OpenToNetwork(address));
-        }
+    pub fn open(address: Address, reach: Reach) -> Result<Door, ServeError> {
+        let identity = match reach {
+            Reach::ThisMachine if !address.ip().is_loopback() => {
+                return Err(ServeError::OpenToNetwork(address));
+            }
+            Reach::ThisMachine => None,
+            Reach::Encrypted(identity) => Some(identity),
+        };
         let listen = || {
             let listener = std::net::TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
-            Ok(Door { address: listener.local_addr()?, listener })
+            Ok(Door { address: listener.local_addr()?, listener, identity })
         };
         listen().map_err(|error| ServeError::Listen { address, error })
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> Address {
         self.address
     }
 }
@@ -109,6 +118,13 @@ pub struct Drained {
     pub cut_off: usize,
 }
 
+/// How long an idle connection stays after the stop: a request that is on its way then is told why it is
+/// not answered, instead of finding the connection closed.
+const ON_THE_WAY: Duration = Duration::from_millis(200);
+
+/// How long connections have to take the word that the grace is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Serves until told to stop.
 pub(crate) fn serve(server: Server, door: Door, stop: &Stop) -> Result<Drained, ServeError> {
     // Two threads carry bytes; whatever computes has threads of its own.
@@ -131,37 +147,57 @@ async fn accept(
 ) -> Result<Drained, ServeError> {
     let listener = TcpListener::from_std(door.listener).map_err(ServeError::Runtime)?;
     let limits = server.limits.clone();
-    let router = house::router(server);
-    let seats = Arc::new(Semaphore::new(limits.connections));
+    let (ender, ending) = ending::pair();
+    let porter = Porter {
+        router: house::router(server, ending),
+        acceptor: door.identity.map(|identity| identity.acceptor()),
+        seats: Arc::new(Semaphore::new(limits.connections)),
+        limits: limits.clone(),
+    };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = told(&mut stop) => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match seats.clone().try_acquire_owned() {
-                    Ok(seat) => {
-                        let service = TowerToHyperService::new(router.clone());
-                        connections.spawn(converse(stream, service, limits.clone(), stop.clone(), seat));
-                    }
-                    Err(_) => {
-                        connections.spawn(turn_away(stream, limits.connections));
-                    }
-                },
-                // No file handle is free, or a client was gone before it was greeted: neither is
-                // better at once.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            },
+            stream = next(&listener) => porter.seat(stream, &mut connections, Some(stop.clone())),
             Some(_) = connections.join_next() => {}
         }
     }
-    drop(listener);
-    let emptied = async { while connections.join_next().await.is_some() {} };
-    let cut_off = match tokio::time::timeout(limits.grace, emptied).await {
-        Ok(()) => 0,
-        Err(_) => connections.len(),
+    // What runs has its grace. Who comes now is told that the server is ending, and not kept waiting
+    // for a connection that nobody takes.
+    ender.drain();
+    let mut late = JoinSet::new();
+    let mut grace = std::pin::pin!(tokio::time::sleep(limits.grace));
+    let cut_off = loop {
+        tokio::select! {
+            joined = connections.join_next() => if joined.is_none() { break 0 },
+            () = grace.as_mut() => break connections.len(),
+            stream = next(&listener) => porter.seat(stream, &mut late, None),
+            Some(_) = late.join_next() => {}
+        }
     };
+    drop(listener);
+    ender.over();
+    let emptied = async {
+        while connections.join_next().await.is_some() {}
+        while late.join_next().await.is_some() {}
+    };
+    // Whoever does not take the last word in time goes without.
+    let _ = tokio::time::timeout(LAST_WORDS, emptied).await;
     connections.shutdown().await;
+    late.shutdown().await;
     Ok(Drained { cut_off })
+}
+
+/// The next connection.
+async fn next(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // No file handle is free, or a client was gone before it was greeted: neither is better
+            // at once.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
 }
 
 /// Waits for the stop. Where nobody can tell any more, nobody stops the server but the process.
@@ -173,28 +209,100 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 
 type Service = TowerToHyperService<axum::Router>;
 
+/// Gives connections a seat, and sees that they are spoken to as the door is.
+struct Porter {
+    router: axum::Router,
+    /// Encrypts, where this door does.
+    acceptor: Option<TlsAcceptor>,
+    seats: Arc<Semaphore>,
+    limits: Limits,
+}
+
+impl Porter {
+    /// Seats a connection among others, or turns it away. `stop` ends one that is idle; who comes
+    /// after it has one request, and its answer says that the connection closes.
+    fn seat(
+        &self,
+        stream: TcpStream,
+        among: &mut JoinSet<()>,
+        stop: Option<watch::Receiver<bool>>,
+    ) {
+        let limits = self.limits.clone();
+        let Ok(seat) = self.seats.clone().try_acquire_owned() else {
+            // To tell it in a cipher costs more than a crowd should; a closed connection says as much.
+            if self.acceptor.is_none() {
+                among.spawn(turn_away(stream, limits.connections));
+            }
+            return;
+        };
+        // Pieces of an answer are small and wanted at once. Where the option is unknown they are late.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(self.router.clone());
+        match self.acceptor.clone() {
+            None => {
+                let stream = Patient::new(stream, limits.write_time);
+                among.spawn(converse(stream, service, limits, stop, seat));
+            }
+            Some(acceptor) => {
+                among.spawn(async move {
+                    let greeting = greet(stream, &acceptor, limits.write_time);
+                    // Who is slow to greet is as slow as one who is slow to ask.
+                    if let Ok(Some(stream)) =
+                        tokio::time::timeout(limits.header_time, greeting).await
+                    {
+                        converse(stream, service, limits, stop, seat).await;
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// The encrypted connection; none where the other side does not speak TLS, or not to us.
+async fn greet(
+    mut stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    patience: Duration,
+) -> Option<TlsStream<Patient>> {
+    let mut first = [0];
+    stream.peek(&mut first).await.ok()?;
+    // Methods are letters; a greeting of TLS begins with the byte 22.
+    if first[0].is_ascii_uppercase() {
+        let words = "this port speaks HTTPS: write https:// in the address";
+        tell(&mut stream, "400 Bad Request", ("invalid_request_error", "https_needed"), words)
+            .await;
+        return None;
+    }
+    // Why a greeting fails is told by the alert that TLS has for it.
+    acceptor.accept(Patient::new(stream, patience)).await.ok()
+}
+
 /// One connection, to its end.
-async fn converse(
-    stream: TcpStream,
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     service: Service,
     limits: Limits,
-    mut stop: watch::Receiver<bool>,
+    stop: Option<watch::Receiver<bool>>,
     seat: OwnedSemaphorePermit,
 ) {
-    // Pieces of an answer are small and wanted at once. Where the option is unknown they are late.
-    let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient { stream, patience: limits.write_time, stalled: None });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
         .max_buf_size(limits.header_bytes.max(8 << 10))
         .max_headers(limits.headers)
-        .serve_connection(io, service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let stopped = async {
+        match stop {
+            Some(mut stop) => told(&mut stop).await,
+            None => std::future::pending().await,
+        }
+        tokio::time::sleep(ON_THE_WAY).await;
+    };
     // How a connection ends is the client's affair; requests have been counted already.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = told(&mut stop) => {
+        () = stopped => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -204,13 +312,25 @@ async fn converse(
 
 /// Tells one connection too many so.
 async fn turn_away(mut stream: TcpStream, most: usize) {
-    let body = format!(
-        "{{\"error\":{{\"message\":\"connections at one time is reached ({most}); try again in 1 s\",\
-         \"type\":\"server_error\",\"param\":null,\"code\":\"busy\"}}}}"
-    );
+    let words = format!("connections at one time is reached ({most}); try again in 1 s");
+    let status = "503 Service Unavailable\r\nRetry-After: 1";
+    tell(&mut stream, status, ("server_error", "busy"), &words).await;
+}
+
+/// A whole answer to somebody whose request is not read.
+async fn tell(
+    stream: &mut TcpStream,
+    status: &str,
+    (kind, code): (&'static str, &'static str),
+    words: &str,
+) {
+    let error = serde_json::json!({
+        "error": {"message": words, "type": kind, "param": null, "code": code},
+    });
+    let body = error.to_string();
     let response = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     // What has come is read, or the system would drop the answer with it. Whoever does not take it
@@ -225,92 +345,34 @@ async fn turn_away(mut stream: TcpStream, most: usize) {
     let _ = tokio::time::timeout(Duration::from_secs(1), tell).await;
 }
 
-/// A connection that ends where its client takes nothing for too long.
-struct Patient {
-    stream: TcpStream,
-    patience: Duration,
-    /// Runs while a write waits.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patient {
-    fn patiently<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        wrote: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if wrote.is_ready() {
-            self.stalled = None;
-            return wrote;
-        }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        match stalled.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.patiently(context, wrote)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.patiently(context, wrote)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_unless_told_by_name() {
+    fn only_this_machine_unless_encrypted() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = own.self_signed(&key).unwrap().pem();
+        let identity = Identity::from_pem(
+            certificate.as_bytes(),
+            key.serialize_pem().as_bytes(),
+            std::time::SystemTime::now(),
+        );
+        let encrypted = Reach::Encrypted(identity.unwrap());
         let rows = [
             ("127.0.0.1:0", Reach::ThisMachine, true),
+            ("[::1]:0", Reach::ThisMachine, std::net::TcpListener::bind("[::1]:0").is_ok()),
             ("0.0.0.0:0", Reach::ThisMachine, false),
             ("[::]:0", Reach::ThisMachine, false),
             ("192.168.1.1:0", Reach::ThisMachine, false),
             ("[::ffff:127.0.0.1]:0", Reach::ThisMachine, false),
-            ("0.0.0.0:0", Reach::Network, true),
+            ("0.0.0.0:0", encrypted.clone(), true),
+            ("127.0.0.1:0", encrypted, true),
         ];
         for (address, reach, expected) in rows {
             let opened = Door::open(address.parse().unwrap(), reach);
-            assert_eq!(opened.is_ok(), expected, "{address} {reach:?} {opened:?}");
+            assert_eq!(opened.is_ok(), expected, "{address} {opened:?}");
         }
         let taken = Door::open("127.0.0.1:0".parse().unwrap(), Reach::ThisMachine).unwrap();
         let again = Door::open(taken.address(), Reach::ThisMachine);

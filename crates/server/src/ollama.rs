@@ -7,10 +7,8 @@ mod pull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
 use ondine_chat::{Answer, Event, FinishReason, Model, ToolCall, Usage};
 use serde_json::{Value, json};
 
@@ -18,20 +16,49 @@ use self::body::{ChatBody, EmbedBody, GenerateBody, ShowBody, Wanted};
 use crate::common::rfc3339;
 use crate::house::{Call, House, Visit, good};
 use crate::log;
+use crate::openapi::ollama as told;
+use crate::route::Route;
 use crate::stream::{self, Encode};
 use crate::trouble::{Kind, Trouble};
 
+/// The media type of a stream.
+const LINES: &str = "application/x-ndjson";
+
 /// What stands where.
-pub(crate) fn routes() -> Router<Arc<House>> {
-    Router::new()
-        .route("/api/chat", post(chat))
-        .route("/api/generate", post(generate))
-        .route("/api/embed", post(embed))
-        .route("/api/tags", get(tags))
-        .route("/api/show", post(show))
-        .route("/api/pull", post(pull::pull))
-        .route("/api/delete", delete(pull::delete))
-        .route("/api/version", get(version))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::post(
+            "/api/chat",
+            "Answers a conversation, line by line unless told otherwise",
+            chat,
+        )
+        .takes::<ChatBody>()
+        .gives::<told::OllamaAnswer>()
+        .streams::<told::OllamaAnswer>(LINES),
+        Route::post(
+            "/api/generate",
+            "Answers a prompt, line by line unless told otherwise",
+            generate,
+        )
+        .takes::<GenerateBody>()
+        .gives::<told::OllamaAnswer>()
+        .streams::<told::OllamaAnswer>(LINES),
+        Route::post("/api/embed", "Turns texts into vectors", embed)
+            .takes::<EmbedBody>()
+            .gives::<told::OllamaEmbeddings>(),
+        Route::get("/api/tags", "Lists the models", tags).gives::<told::OllamaTags>(),
+        Route::post("/api/show", "Tells of one model", show)
+            .takes::<ShowBody>()
+            .gives::<told::OllamaShown>(),
+        Route::post("/api/pull", "Fetches a model, line by line unless told otherwise", pull::pull)
+            .takes::<pull::PullBody>()
+            .gives::<told::OllamaPulling>()
+            .streams::<told::OllamaPulling>(LINES),
+        Route::delete("/api/delete", "Takes a model from the disk", pull::delete)
+            .takes::<pull::DeleteBody>(),
+        Route::get("/api/version", "Tells the server's version", version)
+            .gives::<told::OllamaVersion>(),
+    ]
 }
 
 /// An error as Ollama tells one. It has no more words than these for any kind.
@@ -186,7 +213,7 @@ impl Encode for Lines {
     }
 
     fn media(&self) -> &'static str {
-        "application/x-ndjson"
+        LINES
     }
 }
 
@@ -273,6 +300,7 @@ mod tests {
             (Kind::NoModel, 404),
             (Kind::TooLarge, 413),
             (Kind::Busy, 429),
+            (Kind::Quota, 429),
             (Kind::Conflict, 409),
             (Kind::Unsupported, 501),
             (Kind::Disk, 507),

@@ -9,28 +9,42 @@ mod own;
 pub(crate) mod responses;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
 use ondine_chat::{FinishReason, Sampling, TokenLogprob, ToolChoice, Usage};
 use serde_json::{Value, json};
 
 use crate::Limits;
 use crate::common::{at_most, logprob, within};
-use crate::house::House;
+use crate::openapi::openai as told;
+use crate::route::Route;
+use crate::stream::SSE;
 use crate::trouble::{Kind, Trouble};
 
 /// What stands where.
-pub(crate) fn routes() -> Router<Arc<House>> {
-    Router::new()
-        .route("/v1/chat/completions", post(chat::chat))
-        .route("/v1/completions", post(completions::complete))
-        .route("/v1/embeddings", post(embeddings::embed))
-        .route("/v1/responses", post(responses::create))
-        .route("/v1/responses/{id}", get(responses::fetch).delete(responses::forget))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::one))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/v1/chat/completions", "Answers a conversation", chat::chat)
+            .takes::<chat::Body>()
+            .gives::<told::ChatCompletion>()
+            .streams::<told::ChatCompletionChunk>(SSE),
+        Route::post("/v1/completions", "Goes on from a text", completions::complete)
+            .takes::<completions::Body>()
+            .gives::<told::Completion>()
+            .streams::<told::Completion>(SSE),
+        Route::post("/v1/embeddings", "Turns texts into vectors", embeddings::embed)
+            .takes::<embeddings::Body>()
+            .gives::<told::EmbeddingList>(),
+        Route::post("/v1/responses", "Answers, and remembers the conversation", responses::create)
+            .takes::<responses::Body>()
+            .gives::<told::Response>()
+            .streams::<told::ResponseEvent>(SSE),
+        Route::get("/v1/responses/{id}", "Tells a kept response", responses::fetch)
+            .gives::<told::Response>(),
+        Route::delete("/v1/responses/{id}", "Forgets a kept response", responses::forget)
+            .gives::<told::ResponseDeleted>(),
+        Route::get("/v1/models", "Lists the models", models::list).gives::<told::Models>(),
+        Route::get("/v1/models/{*id}", "Tells of one model", models::one).gives::<told::OneModel>(),
+    ]
 }
 
 /// OpenAI's `type` and `code` for each kind of trouble.
@@ -46,6 +60,7 @@ fn words(kind: Kind) -> (&'static str, Option<&'static str>) {
         Kind::TooLarge => ("invalid_request_error", Some("request_too_large")),
         Kind::MediaType => ("invalid_request_error", Some("unsupported_media_type")),
         Kind::Busy => ("rate_limit_error", Some("rate_limit_exceeded")),
+        Kind::Quota => ("insufficient_quota", Some("insufficient_quota")),
         Kind::Memory => ("server_error", Some("out_of_memory")),
         Kind::ShuttingDown => ("server_error", Some("shutting_down")),
         Kind::Conflict => ("invalid_request_error", Some("conflict")),
@@ -206,6 +221,7 @@ mod tests {
             (Kind::TooLarge, 413, "invalid_request_error", Some("request_too_large")),
             (Kind::MediaType, 415, "invalid_request_error", Some("unsupported_media_type")),
             (Kind::Busy, 429, "rate_limit_error", Some("rate_limit_exceeded")),
+            (Kind::Quota, 429, "insufficient_quota", Some("insufficient_quota")),
             (Kind::Memory, 503, "server_error", Some("out_of_memory")),
             (Kind::ShuttingDown, 503, "server_error", Some("shutting_down")),
             (Kind::Conflict, 409, "invalid_request_error", Some("conflict")),

@@ -13,6 +13,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::feed::Feed;
 
+/// The media type of server-sent events, without their encoding.
+pub(crate) const SSE: &str = "text/event-stream";
+
 /// Writes an API's stream.
 pub(crate) trait Encode: Send + 'static {
     /// What comes before the first event.

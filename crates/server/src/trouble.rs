@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 use ondine_chat::ChatError;
 
+use crate::OverQuota;
+
 /// The kinds of trouble that APIs have different words for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -21,6 +23,7 @@ pub(crate) enum Kind {
     TooLarge,
     MediaType,
     Busy,
+    Quota,
     Memory,
     ShuttingDown,
     Conflict,
@@ -32,7 +35,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// All of them, for tables that must miss none.
     #[cfg(test)]
-    pub(crate) const ALL: [Kind; 18] = [
+    pub(crate) const ALL: [Kind; 19] = [
         Kind::Invalid,
         Kind::Context,
         Kind::NoToken,
@@ -45,6 +48,7 @@ impl Kind {
         Kind::TooLarge,
         Kind::MediaType,
         Kind::Busy,
+        Kind::Quota,
         Kind::Memory,
         Kind::ShuttingDown,
         Kind::Conflict,
@@ -64,7 +68,7 @@ impl Kind {
             Kind::Slow => StatusCode::REQUEST_TIMEOUT,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Busy | Kind::Quota => StatusCode::TOO_MANY_REQUESTS,
             Kind::Memory | Kind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
@@ -88,6 +92,7 @@ impl Kind {
             Kind::TooLarge => "too_large",
             Kind::MediaType => "media_type",
             Kind::Busy => "busy",
+            Kind::Quota => "quota",
             Kind::Memory => "memory",
             Kind::ShuttingDown => "shutting_down",
             Kind::Conflict => "conflict",
@@ -169,6 +174,13 @@ impl From<ChatError> for Trouble {
     }
 }
 
+impl From<OverQuota> for Trouble {
+    fn from(over: OverQuota) -> Trouble {
+        let trouble = Trouble::new(Kind::Quota, over.to_string());
+        Trouble { retry_after_s: Some(over.free_in_s), ..trouble }
+    }
+}
+
 /// Memory comes free when a model or a session goes, which no clock says: this is a guess.
 const MEMORY_RETRY_S: u64 = 10;
 
@@ -229,5 +241,15 @@ mod tests {
     fn a_limit_is_named_with_its_value() {
         let error = ChatError::Busy { limit: "queue of app x".into(), value: 32, retry_after_s: 7 };
         assert!(Trouble::from(error).message.contains("queue of app x is reached (32)"));
+    }
+
+    #[test]
+    fn a_quota_is_told_with_its_value_and_its_end() {
+        let trouble = Trouble::from(OverQuota { quota: 100, used: 104, free_in_s: 2 * 3600 + 119 });
+        assert_eq!((trouble.kind.status().as_u16(), trouble.retry_after_s), (429, Some(7319)));
+        assert_eq!(
+            trouble.message,
+            "the quota of 100 tokens a day is reached (104 used); it is free again at 00:00 UTC, in 2 h 1 min"
+        );
     }
 }

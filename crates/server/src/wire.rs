@@ -4,8 +4,10 @@
 //! shape through a `serde` deserializer of our own, because the usual ones quote the value they
 //! refuse, and what a client wrote is nobody's business in an error or a log. It knows no API.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde_json::{Map, Value};
@@ -351,6 +353,25 @@ pub(crate) enum OneOr<T> {
     One(String),
     /// A list.
     Many(Vec<T>),
+}
+
+impl<T: JsonSchema> JsonSchema for OneOr<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("TextOr{}s", T::schema_name()).into()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        format!("{}::OneOr<{}>", module_path!(), T::schema_id()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let of = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": of}]})
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOr<T> {

@@ -1,10 +1,13 @@
 //! `ondine app add|ls|rm`: who may ask the service.
 
+use jiff::Timestamp;
+
 use crate::apps;
 use crate::commands::serve;
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::output::Answer;
+use crate::usage::{self, Ledger};
 
 /// Adds, lists or removes.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
@@ -16,7 +19,10 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     };
     let mut answer = Answer::new();
     match action.as_str() {
-        "add" => answer.row(apps::add(&needed()?, background)?)?,
+        "add" => {
+            let tokens_per_day = arguments.large("tokens-per-day");
+            answer.row(apps::add(&needed()?, background, tokens_per_day)?)?;
+        }
         "rm" => {
             let name = needed()?;
             apps::remove(&name)?;
@@ -26,9 +32,12 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
             }
         }
         "ls" => {
+            let (ledger, now) = (Ledger::open(usage::path()?)?, Timestamp::now());
             for app in apps::all()? {
                 let priority = if app.background { "background" } else { "interactive" };
-                answer.row(format_args!("{}\t{priority}", app.name))?;
+                let used = ledger.used(&app.name, now);
+                let quota = app.tokens_per_day.map_or("-".to_owned(), |quota| quota.to_string());
+                answer.row(format_args!("{}\t{priority}\t{used}\t{quota}", app.name))?;
             }
         }
         other => {

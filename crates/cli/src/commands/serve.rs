@@ -9,13 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ondine_chat::{ChatError, Model};
 use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
 use ondine_model::ModelError;
 use ondine_runtime::{Limits, Runtime};
-use ondine_server::{Door, Log, Reach, ServeError, Server, Stop};
+use ondine_server::{Address, Door, Hosts, Log, Reach, ServeError, Server, Stop};
 use ondine_spill::Folder;
 use serde_json::json;
 
@@ -28,10 +28,12 @@ use crate::interrupt::Watch;
 use crate::model::{self, Opened};
 use crate::output::{self, Answer};
 use crate::shelf::Stored;
-use crate::{fingerprint, memory, progress, store};
+use crate::{fingerprint, identity, memory, progress, store};
 
 /// How often an interrupt is looked for.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often it is written down what apps have had; a crash forgets no more than this.
+const SAVE: Duration = Duration::from_secs(5);
 
 /// The app that there is from the first start on.
 const FIRST_APP: &str = "default";
@@ -42,11 +44,19 @@ const SPILLED: &str = "kv";
 /// Serves until it is interrupted.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let listen = arguments.text("listen").unwrap_or_default();
-    let address = listen.parse().map_err(|_| {
+    let address: Address = listen.parse().map_err(|_| {
         Failure::usage(format!("--listen {listen:?} is no address, such as 127.0.0.1:11435"))
     })?;
+    let reach = reach(arguments)?;
+    let encrypted = matches!(reach, Reach::Encrypted(_));
+    if encrypted && !address.ip().is_loopback() && apps::all()?.is_empty() {
+        let message =
+            format!("{address} can be reached from other machines, and no app has a token");
+        return Err(Failure::new(message).hint("`ondine app add NAME` makes one, and prints it"));
+    }
     // The door first: whoever finds it taken has not waited for a model.
-    let door = Door::open(address, Reach::ThisMachine).map_err(refused)?;
+    let door = Door::open(address, reach).map_err(refused)?;
+    let hosts = hosts(arguments, address)?;
     let watch = Watch::new();
     let mut runtime = Runtime::new(limits(arguments));
     match spilled() {
@@ -63,29 +73,41 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         watch.check()?;
     }
     if apps::all()?.is_empty() {
-        let token = apps::add(FIRST_APP, false)?;
+        let token = apps::add(FIRST_APP, false, None)?;
         output::note(format_args!(
             "nobody may ask yet, so there is an app {FIRST_APP:?} now; its token, which is shown this \
              once: {token}"
         ));
     }
     let runtime = Arc::new(runtime);
-    let mut server = Server::new(runtime.clone(), runtime.clone(), Arc::new(Listed::open()?));
+    let listed = Arc::new(Listed::open()?);
+    let mut server = Server::new(runtime.clone(), runtime.clone(), listed.clone());
+    server.hosts = hosts;
     let (lines, written) = Lines::new();
     server.log = Arc::new(lines);
     server.shelf = Some(Arc::new(Stored::open()?));
 
     let mut answer = Answer::new();
     let listen = door.address().to_string();
-    answer.row(json!({ "ready": true, "listen": listen }))?;
+    let mut ready = json!({ "ready": true, "listen": listen });
+    if encrypted {
+        ready["tls"] = true.into();
+    }
+    answer.row(ready)?;
     answer.done()?;
 
     let stop = Stop::new();
     let drained = std::thread::scope(|scope| {
         let serving = scope.spawn(|| server.serve(door, &stop));
+        let mut saved = Instant::now();
         while !serving.is_finished() {
             if watch.interrupted() {
                 stop.now();
+            }
+            if saved.elapsed() >= SAVE {
+                // Tried again next time; quotas hold as long as the service runs in any case.
+                let _ = listed.save();
+                saved = Instant::now();
             }
             std::thread::sleep(LOOK);
         }
@@ -95,14 +117,41 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let drained = drained.map_err(refused)?;
     // The server is gone, and its log with it, but for what is still on the way.
     let _ = written.recv_timeout(LAST_LINES);
+    listed.save()?;
     if drained.cut_off > 0 {
         output::note(format_args!("{} answers took too long and were cut off", drained.cut_off));
     }
     Ok(())
 }
 
+/// The names that the service answers to.
+fn hosts(arguments: &Arguments<'_>, address: Address) -> Result<Hosts, Failure> {
+    let mut hosts = Hosts::default();
+    for name in arguments.texts("host") {
+        hosts.allow(&name).map_err(|error| Failure::usage(format!("--host: {error}")))?;
+    }
+    if hosts.listening(address) || address.ip().is_loopback() {
+        return Ok(hosts);
+    }
+    // Any name would do for a page of a stranger, whose name server says that it means us.
+    Err(Failure::usage(format!("{address} is every address of this machine, and has no name"))
+        .hint("--host NAME says what others call this machine; or listen on one of its addresses"))
+}
+
+/// Who can reach the service, and how they are spoken to.
+fn reach(arguments: &Arguments<'_>) -> Result<Reach, Failure> {
+    match (arguments.path("tls-cert"), arguments.path("tls-key")) {
+        (None, None) => Ok(Reach::ThisMachine),
+        (Some(certificates), Some(key)) => Ok(Reach::Encrypted(identity::read(certificates, key)?)),
+        _ => Err(Failure::usage("--tls-cert and --tls-key go together")),
+    }
+}
+
 fn refused(error: ServeError) -> Failure {
     let hint = match &error {
+        ServeError::OpenToNetwork(_) => {
+            Some("--tls-cert FILE and --tls-key FILE name them; or listen on 127.0.0.1")
+        }
         ServeError::Listen { .. } => Some("--listen takes another address; port 0 is any free one"),
         _ => None,
     };

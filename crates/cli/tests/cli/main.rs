@@ -2,6 +2,7 @@
 //! terminal.
 
 mod answers;
+mod doors;
 mod droplet;
 mod embed;
 mod hostile;

@@ -13,22 +13,22 @@ use serde_json::{Value, json};
 use crate::support::{Folder, Ran, command, finish};
 
 /// A service with a home of its own, ended with its test.
-struct Service {
+pub(crate) struct Service {
     home: Folder,
-    child: Child,
-    address: String,
+    pub(crate) child: Child,
+    pub(crate) address: String,
     /// Reads its standard error, where somebody does.
     log: Option<JoinHandle<String>>,
 }
 
-fn with_home(home: &Folder, arguments: &[&str]) -> Command {
+pub(crate) fn with_home(home: &Folder, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     command.env("ONDINE_HOME", home.path("home"));
     command
 }
 
 impl Service {
-    fn start(home: Folder, more: &[&str]) -> Service {
+    pub(crate) fn start(home: Folder, more: &[&str]) -> Service {
         let mut service = Service::unread(home, more);
         let mut stderr = service.child.stderr.take().expect("a pipe");
         service.log = Some(std::thread::spawn(move || {
@@ -56,12 +56,12 @@ impl Service {
         Service { home, child, address, log: None }
     }
 
-    fn ondine(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn ondine(&self, arguments: &[&str]) -> Ran {
         finish(with_home(&self.home, arguments).output().expect("the binary starts"))
     }
 
     /// Sends a request; gives its status and what followed the headers.
-    fn send(&self, line: &str, token: Option<&str>, body: &str) -> (u16, String) {
+    pub(crate) fn send(&self, line: &str, token: Option<&str>, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a patience");
         let token = token.map(|t| format!("Authorization: Bearer {t}\r\n")).unwrap_or_default();
@@ -80,10 +80,21 @@ impl Service {
         (status, body.to_owned())
     }
 
-    /// Asks it to end, and gives what it wrote to standard error.
-    fn end(mut self) -> (Option<i32>, String) {
+    /// Waits for its end, which somebody has asked for, and gives its home to another.
+    pub(crate) fn ended(mut self) -> (Folder, Option<i32>) {
+        let status = self.child.wait().expect("a child");
+        (std::mem::replace(&mut self.home, Folder::new()), status.code())
+    }
+
+    /// Asks it to end.
+    pub(crate) fn signal(&self) {
         let kill = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(kill.expect("kill starts").success());
+    }
+
+    /// Asks it to end, and gives what it wrote to standard error.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        self.signal();
         let begun = Instant::now();
         let status = loop {
             match self.child.try_wait().expect("a child") {
@@ -136,7 +147,10 @@ fn apps_with_a_token_are_answered_and_others_are_not() {
 
     // Who comes and goes while it runs.
     let other = service.ondine(&["app", "add", "chores", "--priority", "background"]).ok();
-    assert_eq!(service.ondine(&["app", "ls"]).ok(), "notes\tinteractive\nchores\tbackground\n");
+    assert_eq!(
+        service.ondine(&["app", "ls"]).ok(),
+        "notes\tinteractive\t0\t-\nchores\tbackground\t0\t-\n"
+    );
     assert_eq!(service.send("GET /v1/models", Some(other.trim()), "").0, 200);
     service.ondine(&["app", "rm", "notes"]).ok();
     assert_eq!(service.send("GET /v1/models", Some(token), "").0, 401);
@@ -151,7 +165,7 @@ fn apps_with_a_token_are_answered_and_others_are_not() {
 #[test]
 fn the_first_start_makes_an_app() {
     let service = Service::start(Folder::new(), &["-m", "droplet"]);
-    assert_eq!(service.ondine(&["app", "ls"]).ok(), "default\tinteractive\n");
+    assert_eq!(service.ondine(&["app", "ls"]).ok(), "default\tinteractive\t0\t-\n");
     let (code, log) = service.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("ondine-"), "its token is told: {log}");

@@ -1,6 +1,7 @@
 //! What Anthropic's clients send, and the request it is.
 
 use ondine_chat::{Format, Message, Request, Role, Sampling, Tool, ToolCall, ToolChoice};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,8 +10,9 @@ use crate::common::{self, at_most, within};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
-/// A request. Bounds stand in [`Limits`] and below.
-#[derive(Debug, Deserialize)]
+// Bounds stand in `Limits` and below.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageRequest")]
 pub(super) struct Body {
     model: String,
     messages: Vec<Turn>,
@@ -39,14 +41,16 @@ pub(super) struct Body {
     output_config: Option<OutputConfig>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageTurn")]
 struct Turn {
     role: String,
     content: OneOr<Block>,
 }
 
 /// A block of any type; which fields it has depends on that.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ContentBlockIn")]
 struct Block {
     #[serde(rename = "type")]
     kind: String,
@@ -66,7 +70,8 @@ struct Block {
     is_error: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageTool")]
 struct ToolIn {
     #[serde(rename = "type", default)]
     kind: Option<String>,
@@ -77,7 +82,8 @@ struct ToolIn {
     input_schema: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageToolChoice")]
 struct Choice {
     #[serde(rename = "type")]
     kind: String,
@@ -87,19 +93,21 @@ struct Choice {
     disable_parallel_tool_use: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Thinking")]
 struct Kinded {
     #[serde(rename = "type")]
     kind: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct OutputConfig {
     #[serde(default)]
     format: Option<FormatIn>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OutputFormat")]
 struct FormatIn {
     #[serde(rename = "type")]
     kind: String,

@@ -3,6 +3,7 @@
 //! a prompt that does not fit is refused unless `truncate` is true.
 
 use ondine_chat::{Format, Message, Overflow, Request, Role, Sampling, Tool, ToolCall};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,7 +13,8 @@ use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
 /// `POST /api/chat`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaChatRequest")]
 pub(super) struct ChatBody {
     model: String,
     messages: Vec<Turn>,
@@ -31,7 +33,8 @@ pub(super) struct ChatBody {
 }
 
 /// `POST /api/generate`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaGenerateRequest")]
 pub(super) struct GenerateBody {
     model: String,
     prompt: String,
@@ -60,14 +63,16 @@ pub(super) struct GenerateBody {
 }
 
 /// `POST /api/embed`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaEmbedRequest")]
 pub(super) struct EmbedBody {
     model: String,
     input: OneOr<String>,
 }
 
 /// `POST /api/show`. Older clients say `name`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaShowRequest")]
 pub(super) struct ShowBody {
     #[serde(default)]
     model: Option<String>,
@@ -75,7 +80,8 @@ pub(super) struct ShowBody {
     name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaMessage")]
 struct Turn {
     role: String,
     #[serde(default)]
@@ -90,28 +96,32 @@ struct Turn {
     tool_name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaToolCall")]
 struct CallIn {
     #[serde(default)]
     id: Option<String>,
     function: FunctionIn,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaFunctionCall")]
 struct FunctionIn {
     name: String,
     #[serde(default)]
     arguments: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaTool")]
 struct ToolIn {
     #[serde(rename = "type", default)]
     kind: Option<String>,
     function: FunctionShape,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaFunctionDefinition")]
 struct FunctionShape {
     name: String,
     #[serde(default)]
@@ -120,7 +130,8 @@ struct FunctionShape {
     parameters: Option<Value>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "OllamaOptions")]
 struct Options {
     /// -1 and -2 mean as many as fit.
     #[serde(default)]

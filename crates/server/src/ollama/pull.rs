@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream;
 use ondine_chat::Pulling;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -30,8 +31,8 @@ const TICK: Duration = Duration::from_millis(100);
 const HUBS: [&str; 2] = ["hf.co", "huggingface.co"];
 
 /// `POST /api/pull`. Older clients say `name`.
-#[derive(Debug, Deserialize)]
-struct PullBody {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct PullBody {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
@@ -43,8 +44,8 @@ struct PullBody {
 }
 
 /// `DELETE /api/delete`.
-#[derive(Debug, Deserialize)]
-struct DeleteBody {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct DeleteBody {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]

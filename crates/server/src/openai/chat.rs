@@ -7,6 +7,7 @@ use axum::response::Response;
 use ondine_chat::{
     Answer, Event, Format, Message, Overflow, Request, Role, TokenLogprob, Tool, ToolCall,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,9 +20,10 @@ use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
-/// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
-#[derive(Debug, Deserialize)]
-struct Body {
+// Bounds stand in `Limits` and in `Choosing::sampling`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatCompletionRequest")]
+pub(super) struct Body {
     model: String,
     messages: Vec<Turn>,
     #[serde(default)]
@@ -81,13 +83,14 @@ struct Body {
     ondine: Option<Own>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct StreamOptions {
     #[serde(default)]
     pub(super) include_usage: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatMessage")]
 struct Turn {
     role: String,
     #[serde(default)]
@@ -98,7 +101,8 @@ struct Turn {
     tool_call_id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ContentPart")]
 struct Part {
     #[serde(rename = "type")]
     kind: String,
@@ -108,20 +112,23 @@ struct Part {
     refusal: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatToolCall")]
 struct CallIn {
     id: String,
     function: FunctionIn,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatFunctionCall")]
 struct FunctionIn {
     name: String,
     #[serde(default)]
     arguments: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ChatTool")]
 struct ToolIn {
     #[serde(rename = "type")]
     kind: String,
@@ -129,7 +136,8 @@ struct ToolIn {
     function: Option<FunctionShape>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "FunctionDefinition")]
 struct FunctionShape {
     name: String,
     #[serde(default)]
@@ -138,16 +146,17 @@ struct FunctionShape {
     parameters: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct ResponseFormat {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    json_schema: Option<JsonSchema>,
+    json_schema: Option<SchemaFormat>,
 }
 
-#[derive(Debug, Deserialize)]
-struct JsonSchema {
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "JsonSchemaFormat")]
+struct SchemaFormat {
     #[serde(default)]
     schema: Option<Value>,
 }
@@ -320,7 +329,7 @@ impl ResponseFormat {
         match (self.kind.as_str(), self.json_schema) {
             ("text", _) => Ok(Format::Text),
             ("json_object", _) => Ok(Format::Json),
-            ("json_schema", Some(JsonSchema { schema: Some(schema) })) => {
+            ("json_schema", Some(SchemaFormat { schema: Some(schema) })) => {
                 let path = "response_format.json_schema.schema";
                 Ok(Format::Schema(common::schema(limits, path, schema)?))
             }

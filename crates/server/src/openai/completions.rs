@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use ondine_chat::{Answer, Event, Overflow, Prompt, Request, TokenLogprob};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -22,10 +23,12 @@ const MAX_TOKENS_DEFAULT: usize = 16;
 /// Likeliest tokens that this older endpoint tells at most.
 const LOGPROBS_MAX: usize = 5;
 
-/// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
-#[derive(Debug, Deserialize)]
-struct Body {
+// Bounds stand in `Limits` and in `Choosing::sampling`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "CompletionRequest")]
+pub(super) struct Body {
     model: String,
+    #[schemars(with = "OneOr<String>")]
     prompt: OneOr<Value>,
     #[serde(default)]
     max_tokens: Option<usize>,

@@ -1,6 +1,7 @@
 //! `POST /v1/embeddings`: texts become vectors, as numbers or as base64 of their bytes.
 
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,10 +10,12 @@ use crate::house::{Call, good};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
-/// A request. How many texts it may have is a limit of the server.
-#[derive(Debug, Deserialize)]
-struct Body {
+// How many texts it may have is a limit of the server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "EmbeddingRequest")]
+pub(super) struct Body {
     model: String,
+    #[schemars(with = "OneOr<String>")]
     input: OneOr<Value>,
     #[serde(default)]
     encoding_format: Option<Encoding>,
@@ -20,8 +23,9 @@ struct Body {
     dimensions: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "EmbeddingEncoding")]
 enum Encoding {
     Float,
     Base64,

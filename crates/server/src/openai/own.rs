@@ -2,6 +2,7 @@
 //! a request and of a stream's chunks. Whoever does not send it sees nothing of it.
 
 use ondine_chat::{Event, Format, Keep, Request};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::stream::sse;
 use crate::trouble::Trouble;
 
 /// What a request can ask for that OpenAI has no field for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct Own {
     /// Seconds that the model stays in memory afterwards; for as long as there is room where negative.
     #[serde(default)]

@@ -11,6 +11,7 @@ use axum::response::Response;
 use ondine_chat::{
     Answer, FinishReason, Format, Message, Overflow, Prompt, Request, Role, Tool, ToolCall, Usage,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -23,9 +24,10 @@ use crate::house::{Call, Visit, good};
 use crate::trouble::{Kind, Trouble};
 use crate::wire::OneOr;
 
-/// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
-#[derive(Debug, Deserialize)]
-struct Body {
+// Bounds stand in `Limits` and in `Choosing::sampling`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ResponseRequest")]
+pub(super) struct Body {
     model: String,
     input: OneOr<Item>,
     #[serde(default)]
@@ -61,7 +63,7 @@ struct Body {
     conversation: Option<Value>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Truncation {
     Auto,
@@ -69,7 +71,8 @@ enum Truncation {
 }
 
 /// Anything that stands in a conversation; which fields it has depends on its type.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ResponseInputItem")]
 struct Item {
     #[serde(rename = "type", default)]
     kind: Option<String>,
@@ -87,7 +90,8 @@ struct Item {
     output: Option<OneOr<Part>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ResponseInputPart")]
 struct Part {
     #[serde(rename = "type")]
     kind: String,
@@ -95,7 +99,8 @@ struct Part {
     text: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ResponseTool")]
 struct ToolIn {
     #[serde(rename = "type")]
     kind: String,
@@ -107,13 +112,15 @@ struct ToolIn {
     parameters: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ResponseText")]
 struct TextIn {
     #[serde(default)]
     format: Option<FormatIn>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ResponseTextFormat")]
 struct FormatIn {
     #[serde(rename = "type")]
     kind: String,

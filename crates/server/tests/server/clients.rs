@@ -1,5 +1,5 @@
 //! The clients that people have: OpenAI's, Anthropic's and Ollama's Python packages, at the versions
-//! in `tests/clients/requirements.txt`, against a scripted model. They live in a virtual environment
+//! in `tests/clients/requirements.txt`, against a scripted model; and a judge of OpenAPI documents. They live in a virtual environment
 //! in the target directory, made once. Where Python or the packages cannot be had, the test says
 //! so and passes.
 
@@ -82,6 +82,11 @@ fn ht_16_anthropic_s_client() {
 #[test]
 fn ht_16_ollama_s_client() {
     check("ollama_client.py", &Running::new(script(), Limits::default()));
+}
+
+#[test]
+fn the_openapi_document_is_one() {
+    check("openapi_document.py", &Running::new(script(), Limits::default()));
 }
 
 #[test]

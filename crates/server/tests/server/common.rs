@@ -19,6 +19,12 @@ pub(crate) const TOKEN: &str = "token-of-notes";
 /// The token of the app "other", which works in the background.
 pub(crate) const OTHER: &str = "token-of-other";
 
+/// Two apps, one of them in the background.
+pub(crate) fn tokens() -> Tokens {
+    let app = |name: &str, background| App { name: name.into(), background };
+    Tokens::new().allow(TOKEN, app("notes", false)).allow(OTHER, app("other", true))
+}
+
 /// Keeps the log's lines.
 #[derive(Default)]
 pub(crate) struct Lines(pub(crate) Mutex<Vec<String>>);
@@ -84,16 +90,24 @@ pub(crate) struct Running {
 impl Running {
     /// Serves somebody within limits.
     pub(crate) fn new<T: Chat + Embed + 'static>(model: Arc<T>, limits: Limits) -> Running {
-        let app = |name: &str, background| App { name: name.into(), background };
-        let doors =
-            Tokens::new().allow(TOKEN, app("notes", false)).allow(OTHER, app("other", true));
+        Running::with(model, limits, Reach::ThisMachine, |_| {})
+    }
+
+    /// The same, with a door of one's own and a server that is changed before it serves.
+    pub(crate) fn with<T: Chat + Embed + 'static>(
+        model: Arc<T>,
+        limits: Limits,
+        reach: Reach,
+        change: impl FnOnce(&mut Server),
+    ) -> Running {
         let log = Arc::new(Lines::default());
-        let mut server = Server::new(model.clone(), model, Arc::new(doors));
+        let mut server = Server::new(model.clone(), model, Arc::new(tokens()));
         server.limits = limits;
         let shelf = Arc::new(FakeShelf::default());
         server.shelf = Some(shelf.clone());
         server.log = log.clone();
-        let door = Door::open("127.0.0.1:0".parse().unwrap(), Reach::ThisMachine).unwrap();
+        change(&mut server);
+        let door = Door::open("127.0.0.1:0".parse().unwrap(), reach).unwrap();
         let (address, stop) = (door.address(), Stop::new());
         let own = stop.clone();
         let thread = std::thread::spawn(move || server.serve(door, &own).unwrap());

@@ -3,6 +3,10 @@
 mod apis;
 mod clients;
 mod common;
+mod ending;
 mod http;
 mod mutated;
 mod pulls;
+mod openapi;
+mod quota;
+mod tls;
