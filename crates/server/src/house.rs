@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
-use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf};
+use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf, Sink};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,7 +21,9 @@ use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
 use crate::openai::responses::Kept;
 use crate::trouble::{Kind, Trouble};
-use crate::{App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, wire};
+use crate::{
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, sessions, wire,
+};
 
 /// All that requests share.
 pub(crate) struct House {
@@ -47,7 +49,7 @@ pub(crate) enum Api {
     OpenAi,
     Anthropic,
     Ollama,
-    /// Health and numbers, which are nobody's API.
+    /// What other APIs have no words for: conversations that are kept, health, numbers.
     Own,
 }
 
@@ -62,6 +64,7 @@ impl Api {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
             () if path == "/health" || path == "/metrics" => Api::Own,
+            () if under("/v1/sessions") => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
         }
@@ -154,6 +157,7 @@ pub(crate) fn router(server: Server) -> Router {
         .merge(openai::routes())
         .merge(anthropic::routes())
         .merge(ollama::routes())
+        .merge(sessions::routes())
         .route("/health", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .fallback(async || Trouble::new(Kind::NotFound, "there is nothing at this path"))
@@ -425,7 +429,25 @@ impl Call {
     /// Begins the answers to some requests, and gives what reads them and the request's place.
     pub(crate) async fn ask(
         self,
+        requests: Vec<Asked>,
+    ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
+        self.begin(requests, |house, request, sink| house.chat.start(request, sink)).await
+    }
+
+    /// Begins an answer in a session, and gives the same.
+    pub(crate) async fn say(
+        self,
+        sessions: Arc<dyn Sessions>,
+        id: String,
+        request: Asked,
+    ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
+        self.begin(vec![request], move |_, request, sink| sessions.say(&id, request, sink)).await
+    }
+
+    async fn begin(
+        self,
         mut requests: Vec<Asked>,
+        start: impl Fn(&House, Asked, Sink) -> Result<(), ChatError> + Send + 'static,
     ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
         let counters = self.house.counters.clone();
         let meter = Meter::new(counters, self.id, self.app.name.clone(), requests.len());
@@ -438,7 +460,7 @@ impl Call {
         let started = self
             .house
             .blocking(move |house| {
-                starts.into_iter().try_for_each(|(request, sink)| house.chat.start(request, sink))
+                starts.into_iter().try_for_each(|(request, sink)| start(house, request, sink))
             })
             .await;
         if let Err(trouble) = started {
@@ -491,6 +513,8 @@ mod tests {
             ("/api/chat", &version, Api::Ollama),
             ("/apix", &none, Api::OpenAi),
             ("/health", &none, Api::Own),
+            ("/v1/sessions", &none, Api::Own),
+            ("/v1/sessions/x/answers", &version, Api::Own),
             ("/nowhere", &none, Api::OpenAi),
         ];
         for (path, headers, expected) in rows {

@@ -37,6 +37,7 @@ mod meter;
 mod net;
 mod ollama;
 mod openai;
+mod sessions;
 mod stream;
 mod trouble;
 mod wire;

@@ -3,6 +3,8 @@
 //! It loads what is named, opens a door on this machine, says so in one line, and ends politely. Who is
 //! answered and when is the runtime's affair, how they ask is the server's.
 
+mod kept;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
 use ondine_model::ModelError;
 use ondine_runtime::{Limits, Runtime};
 use ondine_server::{Door, Log, Reach, ServeError, Server, Stop};
+use ondine_sessions::Summarizing;
 use serde_json::json;
 
 use crate::apps::{self, Listed};
@@ -58,7 +61,9 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         ));
     }
     let runtime = Arc::new(runtime);
-    let mut server = Server::new(runtime.clone(), runtime.clone(), Arc::new(Listed::open()?));
+    let chat = Arc::new(Summarizing::new(runtime.clone()));
+    let mut server = Server::new(chat, runtime.clone(), Arc::new(Listed::open()?));
+    server.sessions = Some(kept::open(runtime.clone())?);
     let (lines, written) = Lines::new();
     server.log = Arc::new(lines);
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use ondine_chat::{Answer, Event, Format, Message, Request, Role, TokenLogprob, Tool, ToolCall};
+use ondine_chat::{
+    Answer, Event, Format, Message, Overflow, Request, Role, TokenLogprob, Tool, ToolCall,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,9 +20,12 @@ use crate::wire::OneOr;
 
 /// A request. Bounds stand in [`Limits`] and in [`Choosing::sampling`].
 #[derive(Debug, Deserialize)]
-struct Body {
-    model: String,
-    messages: Vec<Turn>,
+pub(crate) struct Body {
+    /// Both have to be there, but where a kept conversation has them.
+    #[serde(default)]
+    pub(crate) model: Option<String>,
+    #[serde(default)]
+    pub(crate) messages: Option<Vec<Turn>>,
     #[serde(default)]
     tools: Option<Vec<ToolIn>>,
     #[serde(default)]
@@ -63,6 +68,9 @@ struct Body {
     logit_bias: Option<BTreeMap<String, f32>>,
     #[serde(default)]
     seed: Option<i64>,
+    /// Not OpenAI's: what happens when the conversation does not fit.
+    #[serde(default)]
+    pub(crate) overflow: Option<Overflow>,
     /// `text` is the only one there is.
     #[serde(default)]
     modalities: Option<Vec<String>>,
@@ -79,8 +87,9 @@ pub(super) struct StreamOptions {
     pub(super) include_usage: Option<bool>,
 }
 
+/// A message.
 #[derive(Debug, Deserialize)]
-struct Turn {
+pub(crate) struct Turn {
     role: String,
     #[serde(default)]
     content: Option<OneOr<Part>>,
@@ -146,17 +155,31 @@ struct JsonSchema {
 
 /// What a body asks for besides the request itself.
 #[derive(Debug)]
-struct Wanted {
-    request: Request,
-    n: usize,
-    stream: bool,
+pub(crate) struct Wanted {
+    pub(crate) request: Request,
+    pub(crate) n: usize,
+    pub(crate) stream: bool,
     include_usage: bool,
-    logprobs: bool,
-    one_call: bool,
+    pub(crate) logprobs: bool,
+    pub(crate) one_call: bool,
 }
 
 impl Body {
     fn wanted(self, limits: &Limits) -> Result<Wanted, Trouble> {
+        if self.model.is_none() {
+            return Err(Trouble::at("model", "is missing"));
+        }
+        match &self.messages {
+            None => return Err(Trouble::at("messages", "is missing")),
+            Some(turns) if turns.is_empty() => {
+                return Err(Trouble::at("messages", "expected at least one message"));
+            }
+            Some(_) => self.asked(limits),
+        }
+    }
+
+    /// What is asked, of whichever model, behind whatever was said before.
+    pub(crate) fn asked(self, limits: &Limits) -> Result<Wanted, Trouble> {
         for (name, old) in [("functions", &self.functions), ("function_call", &self.function_call)]
         {
             if old.is_some() {
@@ -166,15 +189,8 @@ impl Body {
         if self.modalities.iter().flatten().any(|modality| modality != "text") {
             return Err(Trouble::at("modalities", "only text can be answered"));
         }
-        at_most("messages", self.messages.len(), limits.messages, "messages")?;
-        if self.messages.is_empty() {
-            return Err(Trouble::at("messages", "expected at least one message"));
-        }
-        let turns = self.messages.into_iter().enumerate();
-        let messages: Result<Vec<Message>, Trouble> = turns
-            .map(|(index, turn)| turn.message(limits, &format!("messages[{index}]")))
-            .collect();
-        let mut request = Request::new(self.model, messages?);
+        let messages = messages(limits, self.messages)?;
+        let mut request = Request::new(self.model.unwrap_or_default(), messages);
 
         request.tools = common::tools(limits, self.tools, |tool, path| tool.tool(limits, path))?;
         request.tool_choice = super::tool_choice(self.tool_choice.as_ref(), "/function/name")?;
@@ -200,6 +216,7 @@ impl Body {
         let newer = within("max_completion_tokens", self.max_completion_tokens, 1..=limits.tokens)?;
         request.max_tokens = newer.or(older);
         request.stop = common::stops(limits, "stop", self.stop)?;
+        request.overflow = self.overflow.unwrap_or_default();
         let top = within("top_logprobs", self.top_logprobs, 0..=limits.top_logprobs)?;
         let wants_logprobs = self.logprobs.unwrap_or(false);
         if top.is_some() && !wants_logprobs {
@@ -219,6 +236,14 @@ impl Body {
             one_call: self.parallel_tool_calls == Some(false),
         })
     }
+}
+
+/// Messages of a body, no more than there may be.
+pub(crate) fn messages(limits: &Limits, turns: Option<Vec<Turn>>) -> Result<Vec<Message>, Trouble> {
+    let turns = turns.unwrap_or_default();
+    at_most("messages", turns.len(), limits.messages, "messages")?;
+    let read = |(index, turn): (usize, Turn)| turn.message(limits, &format!("messages[{index}]"));
+    turns.into_iter().enumerate().map(read).collect()
 }
 
 impl Turn {
@@ -354,12 +379,24 @@ struct Head {
 }
 
 /// A call as it stands in messages.
-fn call_json(call: &ToolCall) -> Value {
+pub(crate) fn call_json(call: &ToolCall) -> Value {
     json!({
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments.to_string()},
     })
+}
+
+/// A message as it stands in responses.
+pub(crate) fn said(role: Role, text: &str, calls: &[ToolCall]) -> Value {
+    // OpenAI's content is null where a turn is calls alone.
+    let silent = text.is_empty() && !calls.is_empty();
+    let content = if silent { Value::Null } else { text.into() };
+    let mut message = json!({"role": role.name(), "content": content});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(call_json).collect();
+    }
+    message
 }
 
 impl Head {
@@ -370,14 +407,9 @@ impl Head {
         for (index, answer) in answers.iter().enumerate() {
             cost.add(&answer.usage, index > 0);
             let most = if self.one_call { 1 } else { usize::MAX };
-            let calls: Vec<Value> = answer.calls.iter().take(most).map(call_json).collect();
-            // OpenAI's content is null where a turn is calls alone.
-            let silent = answer.text.is_empty() && !calls.is_empty();
-            let content = if silent { Value::Null } else { answer.text.as_str().into() };
-            let mut message = json!({"role": "assistant", "content": content, "refusal": null});
-            if !calls.is_empty() {
-                message["tool_calls"] = calls.into();
-            }
+            let calls = &answer.calls[..answer.calls.len().min(most)];
+            let mut message = said(Role::Assistant, &answer.text, calls);
+            message["refusal"] = Value::Null;
             choices.push(json!({
                 "index": index,
                 "message": message,
@@ -486,7 +518,9 @@ mod tests {
     use ondine_chat::ToolChoice;
 
     fn wanted(mut body: Value) -> Result<Wanted, Trouble> {
-        body["model"] = "m".into();
+        if body.get("model").is_none() {
+            body["model"] = "m".into();
+        }
         if body.get("messages").is_none() {
             body["messages"] = json!([{"role": "user", "content": "x"}]);
         }
@@ -550,6 +584,8 @@ mod tests {
             (json!({"logprobs": 5}), "logprobs"),
             (json!({"stream_options": {}}), "stream_options"),
             (json!({"function_call": "auto"}), "function_call"),
+            (json!({"overflow": "forget"}), "overflow"),
+            (json!({"model": null}), "model"),
         ];
         for (body, expected) in rows {
             let trouble = wanted(body.clone()).unwrap_err();

@@ -40,6 +40,15 @@ pub(crate) struct Running {
 impl Running {
     /// Serves somebody within limits.
     pub(crate) fn new<T: Chat + Embed + 'static>(model: Arc<T>, limits: Limits) -> Running {
+        Running::with(model, limits, |_| {})
+    }
+
+    /// Serves somebody within limits, and with what `more` adds.
+    pub(crate) fn with<T: Chat + Embed + 'static>(
+        model: Arc<T>,
+        limits: Limits,
+        more: impl FnOnce(&mut Server),
+    ) -> Running {
         let app = |name: &str, background| App { name: name.into(), background };
         let doors =
             Tokens::new().allow(TOKEN, app("notes", false)).allow(OTHER, app("other", true));
@@ -47,6 +56,7 @@ impl Running {
         let mut server = Server::new(model.clone(), model, Arc::new(doors));
         server.limits = limits;
         server.log = log.clone();
+        more(&mut server);
         let door = Door::open("127.0.0.1:0".parse().unwrap(), Reach::ThisMachine).unwrap();
         let (address, stop) = (door.address(), Stop::new());
         let own = stop.clone();
