@@ -14,7 +14,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { sessions: 1024, messages: 4096, session_bytes: 16 << 20 }
+        Limits { sessions: 1024, messages: 4096, session_bytes: 4 << 20 }
     }
 }
 
@@ -23,6 +23,6 @@ pub(crate) const NAME_CHARS_MAX: usize = 128;
 /// Bytes of a model's name.
 pub(crate) const MODEL_BYTES_MAX: usize = 256;
 /// Bytes of a log that is read at all, whatever the limits are.
-pub(crate) const LOG_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const LOG_BYTES_MAX: u64 = 32 << 20;
 /// Bytes of one record.
-pub(crate) const RECORD_BYTES_MAX: usize = 32 << 20;
+pub(crate) const RECORD_BYTES_MAX: usize = 16 << 20;

@@ -5,12 +5,14 @@ mod answers;
 mod droplet;
 mod embed;
 mod hostile;
-mod kills;
 mod measures;
+#[path = "../../../server/tests/server/common.rs"]
+mod served;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/server.rs"]
 mod server;
 mod service;
+mod sessions;
 mod store;
 mod support;
 mod terminal;

@@ -5,4 +5,3 @@ mod clients;
 mod common;
 mod http;
 mod mutated;
-mod sessions;

@@ -3,16 +3,14 @@
 //! promise is tested in `crates/sessions`, over a disk that forgets what was not synced.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, command, finish, tiny_model};
+use super::{Caller, Daemon, token};
+use crate::support::{Folder, tiny_model};
 
 /// Kills, unless `ONDINE_KILLS` says how many.
 const KILLS: usize = 20;
@@ -20,8 +18,6 @@ const KILLS: usize = 20;
 const APPS: usize = 3;
 /// How long the service lives at most, after it is ready.
 const LIFE_MS: usize = 150;
-/// How long a request may take: where it takes longer, the service hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages of a session, after which it is deleted.
 const LONG: usize = 24;
 /// Sessions of an app, from which on one goes for each that comes.
@@ -36,76 +32,6 @@ impl Chance {
         let mut word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((word ^ (word >> 31)) % end.max(1) as u64) as usize
-    }
-}
-
-/// The service, on a port of its own.
-struct Daemon {
-    child: Child,
-    address: String,
-}
-
-impl Daemon {
-    fn begin(home: &Folder, model: &str) -> Child {
-        let mut command = command(&["serve", "--listen", "127.0.0.1:0", "-m", model]);
-        command.env("ONDINE_HOME", home.path("home")).stderr(Stdio::null());
-        command.spawn().expect("the binary starts")
-    }
-
-    fn start(home: &Folder, model: &str) -> Daemon {
-        let mut child = Daemon::begin(home, model);
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
-        let address = ready["listen"].as_str().expect("an address").to_owned();
-        Daemon { child, address }
-    }
-
-    fn kill(mut child: Child) {
-        child.kill().expect("a process that can be killed");
-        child.wait().expect("a process that has ended");
-    }
-}
-
-/// An app's token, and where it asks.
-#[derive(Clone, Copy)]
-struct Caller<'a> {
-    address: &'a str,
-    token: &'a str,
-}
-
-impl Caller<'_> {
-    /// Status and body, where all of them came.
-    fn send(self, line: &str, body: &Value) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let (length, token) = (body.len(), self.token);
-        write!(
-            stream,
-            "{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: \
-             application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}",
-        )
-        .ok()?;
-        let (mut answer, begun) = (Vec::new(), Instant::now());
-        let read = stream.read_to_end(&mut answer);
-        assert!(begun.elapsed() < PATIENCE, "the service hangs at {line}");
-        read.ok()?;
-        let answer = String::from_utf8(answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head
-            .to_ascii_lowercase()
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
-        length.is_none_or(|length| body.len() == length).then(|| (status, body.to_owned()))
-    }
-
-    fn get(self, path: &str) -> Value {
-        let (status, body) = self.send(&format!("GET {path}"), &Value::Null).expect("an answer");
-        assert_eq!(status, 200, "{path}: {body}");
-        serde_json::from_str(&body).expect("JSON")
     }
 }
 
@@ -220,7 +146,8 @@ impl App {
         if self.chance.below(8) > 0 {
             return Some(());
         }
-        let first = self.chance.below(3);
+        let there = self.known(&id).said.len();
+        let first = self.chance.below(there + 1);
         let (status, body) =
             caller.send(&format!("POST {path}/fork"), &json!({"messages": first}))?;
         assert_eq!(status, 201, "{body}");
@@ -309,9 +236,7 @@ fn what_was_acknowledged_survives_every_kill() {
     let model = tiny_model(&home);
     let mut apps: Vec<App> = (0..APPS)
         .map(|number| {
-            let mut add = command(&["app", "add", &format!("app-{number}")]);
-            add.env("ONDINE_HOME", home.path("home"));
-            let token = finish(add.output().expect("the binary starts")).ok().trim().to_owned();
+            let token = token(&home, &format!("app-{number}"));
             let chance = Chance(number as u64);
             App { token, sessions: BTreeMap::new(), chance, words: 0, acknowledged: 0 }
         })
@@ -323,6 +248,9 @@ fn what_was_acknowledged_survives_every_kill() {
             let child = Daemon::begin(&home, &model);
             std::thread::sleep(Duration::from_millis(chance.below(60) as u64));
             Daemon::kill(child);
+        }
+        if kill > 0 && kill % 100 == 0 {
+            eprintln!("{kill} kills in {:.0} s", begun.elapsed().as_secs_f64());
         }
         let Daemon { child, address } = Daemon::start(&home, &model);
         apps.iter_mut().for_each(|app| app.check(&address));

@@ -1,11 +1,11 @@
-//! `/v1/sessions` over a real socket, with conversations that are kept on the real disk.
+//! `/v1/sessions` over a real socket and the real disk, with a scripted model behind it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::*;
+use crate::served::*;
+use crate::support::Folder;
 use ondine_chat::{ChatError, Message, Overflow, Prompt, Sessions};
 use ondine_server::Limits;
 use ondine_sessions::Archive;
@@ -13,29 +13,13 @@ use serde_json::{Value, json};
 
 const SESSIONS: &str = "/v1/sessions";
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ondine-server-sessions-{}-{number}", std::process::id());
-        Folder(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn serve<T>(model: Arc<T>, folder: &Folder) -> Running
 where
     T: ondine_chat::Chat + ondine_chat::Embed + 'static,
 {
-    let archive = Archive::open(&folder.0, model.clone(), ondine_sessions::Limits::default());
+    let home = folder.path("sessions");
+    let archive =
+        Archive::open(Path::new(&home), model.clone(), ondine_sessions::Limits::default());
     let sessions: Arc<dyn Sessions> = Arc::new(archive.unwrap());
     Running::with(model, Limits::default(), |server| server.sessions = Some(sessions))
 }
@@ -237,24 +221,4 @@ fn a_session_is_answered_once_at_a_time_and_who_goes_away_leaves_what_was_said()
     }
     let said = server.get(&format!("{path}/messages")).json();
     assert_eq!(said["data"], json!([user("go on"), user("still there")]));
-}
-
-#[test]
-fn other_apis_take_the_word_for_overflow_too() {
-    let model = script();
-    let server = Running::new(model.clone(), Limits::default());
-    for (word, overflow) in [
-        ("error", Overflow::Error),
-        ("anchored", Overflow::Anchored),
-        ("summarize", Overflow::Summarize),
-        ("stop", Overflow::Stop),
-    ] {
-        let chat = json!({"model": "m", "messages": [user("x")], "overflow": word});
-        let reply = server.post("/v1/chat/completions", &chat).json();
-        assert_eq!(reply["usage"]["dropped_tokens"], 0);
-        server.post("/v1/responses", &json!({"model": "m", "input": "x", "overflow": word}));
-        let asked = model.asked();
-        let last: Vec<Overflow> = asked.iter().rev().take(2).map(|asked| asked.overflow).collect();
-        assert_eq!(last, [overflow, overflow], "{word}");
-    }
 }
