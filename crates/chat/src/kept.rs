@@ -63,6 +63,14 @@ pub trait Sessions: Send + Sync {
     /// The disk.
     fn list(&self, app: &str) -> Result<Vec<SessionInfo>, ChatError>;
 
+    /// One session.
+    ///
+    /// # Errors
+    /// The app has none of this id; the disk.
+    fn info(&self, app: &str, id: &str) -> Result<SessionInfo, ChatError> {
+        Ok(self.read(app, id)?.0)
+    }
+
     /// One session, and what was said in it.
     ///
     /// # Errors

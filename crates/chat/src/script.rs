@@ -40,6 +40,11 @@ impl Script {
         lock(&self.failures).push_back(error);
     }
 
+    /// Refuses nothing that it was told to refuse and was not asked yet.
+    pub fn refuse_none(&self) {
+        lock(&self.failures).clear();
+    }
+
     /// What it was asked, in order.
     pub fn asked(&self) -> Vec<Request> {
         lock(&self.asked).clone()

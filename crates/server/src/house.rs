@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf, Usage};
+use ondine_chat::{Chat, ChatError, Embed, Keeper, Request as Asked, Sessions, Shelf, Sink, Usage};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,7 +24,8 @@ use crate::openai::responses::Kept;
 use crate::route::{self, Route};
 use crate::trouble::{Kind, Trouble};
 use crate::{
-    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, openapi, wire,
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, openapi,
+    sessions, wire,
 };
 
 /// All that requests share.
@@ -56,7 +57,7 @@ pub(crate) enum Api {
     OpenAi,
     Anthropic,
     Ollama,
-    /// Health and numbers, which are nobody's API.
+    /// What other APIs have no words for: conversations that are kept, health, numbers.
     Own,
 }
 
@@ -71,6 +72,7 @@ impl Api {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
             () if ["/health", "/metrics", "/openapi.json"].contains(&path) => Api::Own,
+            () if under("/v1/sessions") => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
         }
@@ -157,6 +159,7 @@ pub(crate) fn router(server: Server, ending: Ending) -> Router {
     table.extend(openai::routes());
     table.extend(anthropic::routes());
     table.extend(ollama::routes());
+    table.extend(sessions::routes());
     let house = Arc::new(House {
         open: table.iter().filter(|row| row.open).map(|row| row.path).collect(),
         document: openapi::document(&table, &version).to_string().into(),
@@ -487,7 +490,25 @@ impl Call {
     /// Begins the answers to some requests, and gives what reads them and the request's place.
     pub(crate) async fn ask(
         self,
+        requests: Vec<Asked>,
+    ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
+        self.begin(requests, |house, request, sink| house.chat.start(request, sink)).await
+    }
+
+    /// Begins an answer in a session, and gives the same.
+    pub(crate) async fn say(
+        self,
+        sessions: Arc<dyn Sessions>,
+        id: String,
+        request: Asked,
+    ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
+        self.begin(vec![request], move |_, request, sink| sessions.say(&id, request, sink)).await
+    }
+
+    async fn begin(
+        self,
         mut requests: Vec<Asked>,
+        start: impl Fn(&House, Asked, Sink) -> Result<(), ChatError> + Send + 'static,
     ) -> Result<(Feed, OwnedSemaphorePermit), Trouble> {
         let meter = Meter::new(self.house.admit(&self.app)?, self.id, requests.len());
         for request in &mut requests {
@@ -500,7 +521,7 @@ impl Call {
         let started = self
             .house
             .blocking(move |house| {
-                starts.into_iter().try_for_each(|(request, sink)| house.chat.start(request, sink))
+                starts.into_iter().try_for_each(|(request, sink)| start(house, request, sink))
             })
             .await;
         if let Err(trouble) = started {
@@ -554,6 +575,8 @@ mod tests {
             ("/api/chat", &version, Api::Ollama),
             ("/apix", &none, Api::OpenAi),
             ("/health", &none, Api::Own),
+            ("/v1/sessions", &none, Api::Own),
+            ("/v1/sessions/x/answers", &version, Api::Own),
             ("/nowhere", &none, Api::OpenAi),
         ];
         for (path, headers, expected) in rows {

@@ -43,6 +43,7 @@ mod openai;
 mod openapi;
 mod patient;
 mod route;
+mod sessions;
 mod stream;
 mod tls;
 mod trouble;

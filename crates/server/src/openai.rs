@@ -82,7 +82,7 @@ pub(crate) fn error(trouble: &Trouble) -> Value {
 }
 
 /// Why an answer ended.
-fn finish(reason: FinishReason) -> &'static str {
+pub(crate) fn finish(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop | FinishReason::StopText => "stop",
         FinishReason::Length => "length",
@@ -95,6 +95,7 @@ fn finish(reason: FinishReason) -> &'static str {
 struct Cost {
     prompt: usize,
     cached: usize,
+    dropped: usize,
     completion: usize,
 }
 
@@ -104,6 +105,7 @@ impl Cost {
         if !same_prompt {
             self.prompt += usage.prompt_tokens;
             self.cached += usage.cached_tokens;
+            self.dropped += usage.dropped_tokens;
         }
         self.completion += usage.completion_tokens;
     }
@@ -115,6 +117,8 @@ impl Cost {
             "total_tokens": self.prompt + self.completion,
             "prompt_tokens_details": {"cached_tokens": self.cached},
             "completion_tokens_details": {"reasoning_tokens": 0},
+            // Not OpenAI's: tokens that `overflow` left out.
+            "dropped_tokens": self.dropped,
         })
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod anthropic;
 pub(crate) mod ollama;
 pub(crate) mod openai;
+pub(crate) mod sessions;
 
 use axum::http::{HeaderMap, Method};
 use schemars::generate::SchemaSettings;

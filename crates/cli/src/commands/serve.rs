@@ -3,6 +3,8 @@
 //! It loads what is named, opens a door on this machine, says so in one line, and ends politely. Who is
 //! answered and when is the runtime's affair, how they ask is the server's.
 
+mod kept;
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +18,7 @@ use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
 use ondine_model::ModelError;
 use ondine_runtime::{Limits, Runtime};
 use ondine_server::{Address, Door, Hosts, Log, Reach, ServeError, Server, Stop};
+use ondine_sessions::Summarizing;
 use ondine_spill::Folder;
 use serde_json::json;
 
@@ -81,7 +84,9 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     }
     let runtime = Arc::new(runtime);
     let listed = Arc::new(Listed::open()?);
-    let mut server = Server::new(runtime.clone(), runtime.clone(), listed.clone());
+    let chat = Arc::new(Summarizing::new(runtime.clone()));
+    let mut server = Server::new(chat, runtime.clone(), listed.clone());
+    server.sessions = Some(kept::open(runtime.clone())?);
     server.hosts = hosts;
     let (lines, written) = Lines::new();
     server.log = Arc::new(lines);

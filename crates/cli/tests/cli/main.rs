@@ -10,10 +10,13 @@ mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/publisher.rs"]
 mod publisher;
+#[path = "../../../server/tests/server/common.rs"]
+mod served;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/server.rs"]
 mod server;
 mod service;
+mod sessions;
 mod store;
 mod support;
 mod terminal;

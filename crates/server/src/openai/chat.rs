@@ -16,16 +16,21 @@ use super::{Choosing, Cost, copies, error, finish, logprobs};
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
 use crate::house::{Call, good};
+use crate::openapi::sessions::OverflowWord;
 use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
 
 // Bounds stand in `Limits` and in `Choosing::sampling`.
+/// A request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "ChatCompletionRequest")]
-pub(super) struct Body {
-    model: String,
-    messages: Vec<Turn>,
+pub(crate) struct Body {
+    /// Both have to be there, but where a kept conversation has them.
+    #[serde(default)]
+    pub(crate) model: Option<String>,
+    #[serde(default)]
+    pub(crate) messages: Option<Vec<Turn>>,
     #[serde(default)]
     tools: Option<Vec<ToolIn>>,
     #[serde(default)]
@@ -70,6 +75,7 @@ pub(super) struct Body {
     seed: Option<i64>,
     /// Not OpenAI's: what happens when the conversation does not fit.
     #[serde(default)]
+    #[schemars(with = "Option<OverflowWord>")]
     pub(crate) overflow: Option<Overflow>,
     /// `text` is the only one there is.
     #[serde(default)]
@@ -89,9 +95,10 @@ pub(super) struct StreamOptions {
     pub(super) include_usage: Option<bool>,
 }
 
+/// A message.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "ChatMessage")]
-struct Turn {
+pub(crate) struct Turn {
     role: String,
     #[serde(default)]
     content: Option<OneOr<Part>>,
@@ -163,18 +170,32 @@ struct SchemaFormat {
 
 /// What a body asks for besides the request itself.
 #[derive(Debug)]
-struct Wanted {
-    request: Request,
-    n: usize,
-    stream: bool,
+pub(crate) struct Wanted {
+    pub(crate) request: Request,
+    pub(crate) n: usize,
+    pub(crate) stream: bool,
     include_usage: bool,
-    logprobs: bool,
-    one_call: bool,
+    pub(crate) logprobs: bool,
+    pub(crate) one_call: bool,
     own: bool,
 }
 
 impl Body {
     fn wanted(self, limits: &Limits) -> Result<Wanted, Trouble> {
+        if self.model.is_none() {
+            return Err(Trouble::at("model", "is missing"));
+        }
+        match &self.messages {
+            None => return Err(Trouble::at("messages", "is missing")),
+            Some(turns) if turns.is_empty() => {
+                return Err(Trouble::at("messages", "expected at least one message"));
+            }
+            Some(_) => self.asked(limits),
+        }
+    }
+
+    /// What is asked, of whichever model, behind whatever was said before.
+    pub(crate) fn asked(self, limits: &Limits) -> Result<Wanted, Trouble> {
         for (name, old) in [("functions", &self.functions), ("function_call", &self.function_call)]
         {
             if old.is_some() {
@@ -184,15 +205,8 @@ impl Body {
         if self.modalities.iter().flatten().any(|modality| modality != "text") {
             return Err(Trouble::at("modalities", "only text can be answered"));
         }
-        at_most("messages", self.messages.len(), limits.messages, "messages")?;
-        if self.messages.is_empty() {
-            return Err(Trouble::at("messages", "expected at least one message"));
-        }
-        let turns = self.messages.into_iter().enumerate();
-        let messages: Result<Vec<Message>, Trouble> = turns
-            .map(|(index, turn)| turn.message(limits, &format!("messages[{index}]")))
-            .collect();
-        let mut request = Request::new(self.model, messages?);
+        let messages = messages(limits, self.messages)?;
+        let mut request = Request::new(self.model.unwrap_or_default(), messages);
 
         request.tools = common::tools(limits, self.tools, |tool, path| tool.tool(limits, path))?;
         request.tool_choice = super::tool_choice(self.tool_choice.as_ref(), "/function/name")?;
@@ -241,6 +255,14 @@ impl Body {
             own,
         })
     }
+}
+
+/// Messages of a body, no more than there may be.
+pub(crate) fn messages(limits: &Limits, turns: Option<Vec<Turn>>) -> Result<Vec<Message>, Trouble> {
+    let turns = turns.unwrap_or_default();
+    at_most("messages", turns.len(), limits.messages, "messages")?;
+    let read = |(index, turn): (usize, Turn)| turn.message(limits, &format!("messages[{index}]"));
+    turns.into_iter().enumerate().map(read).collect()
 }
 
 impl Turn {
@@ -377,12 +399,24 @@ struct Head {
 }
 
 /// A call as it stands in messages.
-fn call_json(call: &ToolCall) -> Value {
+pub(crate) fn call_json(call: &ToolCall) -> Value {
     json!({
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments.to_string()},
     })
+}
+
+/// A message as it stands in responses.
+pub(crate) fn said(role: Role, text: &str, calls: &[ToolCall]) -> Value {
+    // OpenAI's content is null where a turn is calls alone.
+    let silent = text.is_empty() && !calls.is_empty();
+    let content = if silent { Value::Null } else { text.into() };
+    let mut message = json!({"role": role.name(), "content": content});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(call_json).collect();
+    }
+    message
 }
 
 impl Head {
@@ -393,14 +427,9 @@ impl Head {
         for (index, answer) in answers.iter().enumerate() {
             cost.add(&answer.usage, index > 0);
             let most = if self.one_call { 1 } else { usize::MAX };
-            let calls: Vec<Value> = answer.calls.iter().take(most).map(call_json).collect();
-            // OpenAI's content is null where a turn is calls alone.
-            let silent = answer.text.is_empty() && !calls.is_empty();
-            let content = if silent { Value::Null } else { answer.text.as_str().into() };
-            let mut message = json!({"role": "assistant", "content": content, "refusal": null});
-            if !calls.is_empty() {
-                message["tool_calls"] = calls.into();
-            }
+            let calls = &answer.calls[..answer.calls.len().min(most)];
+            let mut message = said(Role::Assistant, &answer.text, calls);
+            message["refusal"] = Value::Null;
             choices.push(json!({
                 "index": index,
                 "message": message,
@@ -514,7 +543,9 @@ mod tests {
     use ondine_chat::ToolChoice;
 
     fn wanted(mut body: Value) -> Result<Wanted, Trouble> {
-        body["model"] = "m".into();
+        if body.get("model").is_none() {
+            body["model"] = "m".into();
+        }
         if body.get("messages").is_none() {
             body["messages"] = json!([{"role": "user", "content": "x"}]);
         }
@@ -578,6 +609,8 @@ mod tests {
             (json!({"logprobs": 5}), "logprobs"),
             (json!({"stream_options": {}}), "stream_options"),
             (json!({"function_call": "auto"}), "function_call"),
+            (json!({"overflow": "forget"}), "overflow"),
+            (json!({"model": null}), "model"),
         ];
         for (body, expected) in rows {
             let trouble = wanted(body.clone()).unwrap_err();

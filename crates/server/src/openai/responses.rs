@@ -21,6 +21,7 @@ use super::Choosing;
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
 use crate::house::{Call, Visit, good};
+use crate::openapi::sessions::OverflowWord;
 use crate::trouble::{Kind, Trouble};
 use crate::wire::OneOr;
 
@@ -54,6 +55,10 @@ pub(super) struct Body {
     top_p: Option<f32>,
     #[serde(default)]
     truncation: Option<Truncation>,
+    /// Not OpenAI's: says more than `truncation` can, and instead of it.
+    #[serde(default)]
+    #[schemars(with = "Option<OverflowWord>")]
+    overflow: Option<Overflow>,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
     /// Both are refused: an answer would come otherwise than was asked.
@@ -198,9 +203,17 @@ impl Body {
         request.max_tokens =
             within("max_output_tokens", self.max_output_tokens, 1..=limits.tokens)?;
         let truncation = self.truncation.unwrap_or(Truncation::Disabled);
-        if truncation == Truncation::Auto {
-            request.overflow = Overflow::Anchored;
-        }
+        request.overflow = match (self.overflow, self.truncation) {
+            (Some(_), Some(_)) => {
+                return Err(Trouble::at(
+                    "overflow",
+                    "says the same as truncation; send one of them",
+                ));
+            }
+            (Some(overflow), None) => overflow,
+            (None, Some(Truncation::Auto)) => Overflow::Anchored,
+            (None, _) => Overflow::Error,
+        };
         let one_call = self.parallel_tool_calls == Some(false);
         let keeps = self.store.unwrap_or(true);
         let tools: Vec<Value> = request.tools.iter().map(tool_json).collect();
@@ -534,6 +547,8 @@ mod tests {
             (json!({"input": "x", "background": true}), "background"),
             (json!({"input": "x", "conversation": "c"}), "conversation"),
             (json!({"input": "x", "truncation": "some"}), "truncation"),
+            (json!({"input": "x", "overflow": "forget"}), "overflow"),
+            (json!({"input": "x", "overflow": "stop", "truncation": "auto"}), "overflow"),
             (json!({"input": "x", "max_output_tokens": 0}), "max_output_tokens"),
             (
                 json!({"input": "x", "text": {"format": {"type": "json_schema"}}}),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::common::*;
-use ondine_chat::{ChatError, FinishReason, Format, Message, Prompt, ToolChoice};
+use ondine_chat::{ChatError, FinishReason, Format, Message, Overflow, Prompt, ToolChoice};
 use ondine_server::Limits;
 use serde_json::{Value, json};
 
@@ -346,4 +346,24 @@ fn errors_within_a_stream_are_told_there() {
     assert_eq!(reply.events().pop().unwrap().0.as_deref(), Some("response.failed"));
     body["stream"] = false.into();
     assert_eq!(server.post(CHAT, &body).status, 500);
+}
+
+#[test]
+fn other_apis_take_the_word_for_overflow_too() {
+    let model = script();
+    let server = Running::new(model.clone(), Limits::default());
+    for (word, overflow) in [
+        ("error", Overflow::Error),
+        ("anchored", Overflow::Anchored),
+        ("summarize", Overflow::Summarize),
+        ("stop", Overflow::Stop),
+    ] {
+        let chat = json!({"model": "m", "messages": hello(), "overflow": word});
+        let reply = server.post("/v1/chat/completions", &chat).json();
+        assert_eq!(reply["usage"]["dropped_tokens"], 0);
+        server.post("/v1/responses", &json!({"model": "m", "input": "x", "overflow": word}));
+        let asked = model.asked();
+        let last: Vec<Overflow> = asked.iter().rev().take(2).map(|asked| asked.overflow).collect();
+        assert_eq!(last, [overflow, overflow], "{word}");
+    }
 }

@@ -6,7 +6,7 @@ mod common;
 mod ending;
 mod http;
 mod mutated;
-mod pulls;
 mod openapi;
+mod pulls;
 mod quota;
 mod tls;
