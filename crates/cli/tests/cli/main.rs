@@ -13,6 +13,7 @@ mod publisher;
 #[path = "../../../store/tests/store/server.rs"]
 mod server;
 mod service;
+mod shelf;
 mod store;
 mod support;
 mod terminal;

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::error;
 use crate::house::{Call, good};
-use crate::trouble::{Kind, Trouble};
+use crate::trouble::Trouble;
 
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 300;
