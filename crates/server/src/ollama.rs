@@ -69,12 +69,14 @@ pub(crate) fn error(trouble: &Trouble) -> Value {
 /// Ollama's names have a tag, and clients add the usual one to names without. A model that was pulled by
 /// its name is asked for by the same one, whatever it is called on the disk.
 fn resolved(house: &House, name: String) -> String {
-    let known = |name: &str| house.chat.models().iter().any(|model| model.name == name);
-    if known(&name) {
+    let kept = pull::kept(&name);
+    if kept == name {
         return name;
     }
-    let kept = pull::kept(&name);
+    let models = house.chat.models();
+    let known = |name: &str| models.iter().any(|model| model.name == name);
     match name.strip_suffix(":latest") {
+        _ if known(&name) => name,
         _ if known(&kept) => kept,
         Some(short) => short.to_owned(),
         None => name,

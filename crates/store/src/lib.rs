@@ -60,9 +60,7 @@ pub use http::{LISTING_BYTES_MAX, Patience, REDIRECTS_MAX};
 pub use manifest::{MANIFEST_BYTES_MAX, Manifest};
 pub use name::{ModelName, NAME_CHARS_MAX};
 pub use pull::{Check, Pull, Pulled};
-pub use release::{
-    Key, NOTES_BYTES_MAX, RELEASE_BYTES_MAX, Release, SIGNATURE_BYTES_MAX, VERSION_MAX,
-};
+pub use release::{Key, NOTES_BYTES_MAX, RELEASE_BYTES_MAX, SIGNATURE_BYTES_MAX, VERSION_MAX};
 pub use source::Source;
 pub use update::Updated;
 pub use url::{URL_BYTES_MAX, Url};

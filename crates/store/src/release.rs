@@ -56,17 +56,17 @@ impl fmt::Display for Key {
 
 /// A version of a model, as its publisher signed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
+pub(crate) struct Release {
     /// Counts up, and never twice for different content.
-    pub version: u64,
+    pub(crate) version: u64,
     /// What the model's file must be.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// How long it must be.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Where it is.
-    pub url: Url,
+    pub(crate) url: Url,
     /// What the publisher says about it.
-    pub notes: Option<String>,
+    pub(crate) notes: Option<String>,
 }
 
 /// The release as it is written.

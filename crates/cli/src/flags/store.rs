@@ -10,12 +10,11 @@ pub(super) const PULL: CommandSpec = CommandSpec {
     name: "pull",
     about: "Fetch a model into the store",
     more: "SOURCE is a file, an http or https address, hf:owner/repository with /file.gguf or \
-           :Q4_K_M, and\n@revision where needed, ollama:model with :tag where needed, or \
-           signed:https://host/model.json with --key: the\nlast one follows its publisher's \
-           signed releases, see `ondine update`. It prints the \
-           name, which is made from the source\nwithout --name. What has arrived is kept \
-           until it is whole: the same command goes on after an\ninterrupt.\n\nThe store is \
-           the folder models in ONDINE_HOME, or in the place of this system for \
+           :Q4_K_M and\n@revision where needed, ollama:model with :tag where needed, or with --key \
+           signed:https://host/model.json,\nwhose publisher's signed releases `ondine update` \
+           follows. It prints the name, which is made from the\nsource without --name. What has \
+           arrived is kept until it is whole: the same command goes on after an\ninterrupt.\n\nThe \
+           store is the folder models in ONDINE_HOME, or in the place of this system for \
            data.\nHF_ENDPOINT and ONDINE_REGISTRY name other servers, HF_TOKEN is told to \
            the first.\n\nExamples:\n  \
            ondine pull hf:ggml-org/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q4_0.gguf --name qwen3\n  \
@@ -57,11 +56,10 @@ pub(super) const UPDATE: CommandSpec = CommandSpec {
     name: "update",
     about: "Switch models to their publishers' newest signed release",
     more: "Without NAME, all models that were pulled from signed:https://… are updated. The new \
-           version is\nfetched beside the old one, checked against its signature and tried, and \
-           only then active, at once;\nthe old one stays for `ondine rollback`. An older version \
-           than any that was seen is refused, and so is\na release that has expired. A version \
-           that was rolled back from, or that failed its trial, is taken\nagain only where NAME \
-           is typed.",
+           version is\nfetched beside the old one, checked against its signature and tried, and only \
+           then active, at once. The\nold one stays for `ondine rollback`. A release that has \
+           expired is refused, and so is a version below\nany that was seen. One that was rolled \
+           back from, or that failed its trial, is taken again only where\nNAME is typed.",
     flags: &[
         &NAME,
         &flag("allow-downgrade", Value::Switch, "Take an older version than was seen before"),

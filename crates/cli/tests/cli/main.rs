@@ -17,6 +17,7 @@ mod served;
 mod server;
 mod service;
 mod sessions;
+mod shelf;
 mod store;
 mod support;
 mod terminal;

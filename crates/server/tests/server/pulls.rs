@@ -29,6 +29,12 @@ fn a_pull_is_told_line_by_line() {
     let asked = asked.map(|(source, name)| (source.to_string(), name.to_string()));
     assert_eq!(*server.shelf.asked.lock().unwrap(), asked);
 
+    // Who pulled it so asks for it so.
+    for (model, status) in [("Script:latest", 200), ("SCRIPT", 200), ("script:1b", 404)] {
+        let show = server.post("/api/show", &json!({"model": model}));
+        assert_eq!(show.status, status, "{model}");
+    }
+
     let reply = server.post("/api/pull", &json!({"model": "missing"}));
     assert_eq!(reply.status, 200, "it had begun");
     let error = lines(&reply.body).pop().unwrap();
