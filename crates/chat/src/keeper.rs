@@ -132,6 +132,10 @@ pub struct ModelStatus {
     pub cached_tokens: u64,
     /// Seconds until it leaves memory if nobody uses it; `None` where it stays or is not there.
     pub leaves_in_s: Option<u64>,
+    /// What is wrong with the version that its name stands for now, where another one answers or none
+    /// can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Whoever keeps models on disk.

@@ -1,5 +1,5 @@
-//! A model's thread. It owns everything that changes: who runs, what is kept. Others put requests on
-//! its [`Desk`].
+//! The thread of a version of a model. It owns everything that changes: who runs, what is kept. What
+//! waits is on its [`Desk`], until another version answers: it then ends with those who run.
 //!
 //! ```text
 //! for ever
@@ -12,20 +12,18 @@
 //! in [`STEP_S`], by the pace of the steps before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use ondine_chat::{ChatError, Event, FinishReason, ModelStatus, Sink, Timing, TokenLogprob, Usage};
+use ondine_chat::{ChatError, Event, FinishReason, Sink, Timing, TokenLogprob, Usage};
 use ondine_engine::{
     Engine, FinishReason as Ended, Session, SessionOptions, Share, Speech, Step, evaluate_together,
 };
 use ondine_model::{BATCH, Scratch};
 
-use crate::Limits;
-use crate::budget::Budget;
+use crate::line::{Arrival, Desk, Serving, bytes_for};
 use crate::past::Past;
-use crate::queue::Fair;
-use crate::turn::{Reading, Turn};
+use crate::turn::Reading;
 
 /// How long a step may take while somebody speaks, in seconds: half of what a listener is promised.
 const STEP_S: f64 = 0.07;
@@ -33,106 +31,11 @@ const STEP_S: f64 = 0.07;
 /// Tokens of a prompt that a step takes at least.
 const PIECE_MIN: usize = 16;
 
-/// How long a full queue asks people to stay away, in seconds.
-const RETRY_AFTER_S: u64 = 2;
-
 /// How often those who wait are asked whether they still do.
 const ASK: Duration = Duration::from_millis(150);
 
 /// How long a worker waits for bytes that another model may give back.
 const WAIT_FOR_BYTES: Duration = Duration::from_millis(20);
-
-/// A request on its way to the thread.
-pub(crate) struct Arrival {
-    app: String,
-    background: bool,
-    turn: Turn,
-    sink: Sink,
-    came: Instant,
-}
-
-impl Arrival {
-    pub(crate) fn new(app: String, background: bool, turn: Turn, sink: Sink) -> Arrival {
-        Arrival { app, background, turn, sink, came: Instant::now() }
-    }
-}
-
-/// Where requests are put down, and where the thread says what it does.
-pub(crate) struct Desk {
-    limits: Limits,
-    budget: Arc<Budget>,
-    state: Mutex<State>,
-    came: Condvar,
-}
-
-struct State {
-    queue: Fair<Arrival>,
-    closed: bool,
-    status: ModelStatus,
-}
-
-impl Desk {
-    pub(crate) fn new(limits: Limits, budget: Arc<Budget>) -> Desk {
-        let state = State { queue: Fair::new(), closed: false, status: ModelStatus::default() };
-        Desk { limits, budget, state: Mutex::new(state), came: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a request down, if there is room.
-    pub(crate) fn enter(&self, engine: &Engine, arrival: Arrival) -> Result<(), ChatError> {
-        let needed = bytes_for(engine, &arrival.turn);
-        let (budget, available) = (self.budget.total(), self.budget.beside_weights());
-        if needed > available {
-            let what = format!(
-                "a prompt of {} tokens and an answer of {}",
-                arrival.turn.tokens.len(),
-                arrival.turn.answer
-            );
-            return Err(ChatError::Memory { what, needed, available, budget });
-        }
-        let mut state = self.lock();
-        if state.closed {
-            return Err(ChatError::ShuttingDown);
-        }
-        let busy = |limit: String, value: usize| ChatError::Busy {
-            limit,
-            value: value as u64,
-            retry_after_s: RETRY_AFTER_S,
-        };
-        if state.queue.len_of(&arrival.app) >= self.limits.waiting_of_app {
-            let limit = format!("the number of waiting requests of app {:?}", arrival.app);
-            return Err(busy(limit, self.limits.waiting_of_app));
-        }
-        if state.queue.len() >= self.limits.waiting {
-            let limit = "the number of requests waiting for this model".to_owned();
-            return Err(busy(limit, self.limits.waiting));
-        }
-        let (app, background) = (arrival.app.clone(), arrival.background);
-        state.queue.push(&app, background, arrival);
-        self.came.notify_one();
-        Ok(())
-    }
-
-    /// Nobody enters any more.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.came.notify_one();
-    }
-
-    pub(crate) fn status(&self) -> ModelStatus {
-        let state = self.lock();
-        ModelStatus { waiting: state.queue.counts(), ..state.status.clone() }
-    }
-}
-
-/// Bytes of keys and values that a request may come to need.
-fn bytes_for(engine: &Engine, turn: &Turn) -> u64 {
-    let positions = turn.tokens.len().saturating_add(turn.answer);
-    engine.shape().cache().bytes_for(positions).map_or(u64::MAX, |bytes| bytes as u64)
-}
 
 /// A request that is being answered.
 struct Running {
@@ -151,10 +54,12 @@ struct Running {
     number: u64,
 }
 
-/// Takes requests and answers them until the desk is closed and empty.
-pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
+/// Takes requests and answers them until the line is closed or another version answers, and those who
+/// run are done.
+pub(crate) fn work(engine: &Arc<Engine>, serving: &Serving, desk: &Desk) {
     let mut worker = Worker {
         engine,
+        serving,
         desk,
         running: Vec::new(),
         past: Past::default(),
@@ -170,6 +75,7 @@ pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
 
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
+    serving: &'a Serving,
     desk: &'a Desk,
     running: Vec<Running>,
     past: Past,
@@ -187,35 +93,51 @@ impl Worker<'_> {
     fn admit(&mut self) -> bool {
         loop {
             let mut state = self.desk.lock();
-            if state.closed {
-                let ended: Vec<Arrival> = state.queue.drain().collect();
-                drop(state);
-                for mut arrival in ended {
-                    (arrival.sink)(Event::Failed(ChatError::ShuttingDown));
-                }
+            if state.closed || !state.is_serving(self.desk.number) {
                 return !self.running.is_empty();
+            }
+            let shed = state.doing.get_mut(&self.desk.number).map(|own| std::mem::take(&mut own.shed));
+            if let Some(bytes) = shed.filter(|bytes| *bytes > 0) {
+                drop(state);
+                self.shed(bytes);
+                continue;
             }
             if self.running.len() >= self.desk.limits.running {
                 return true;
             }
-            let Some((_, arrival)) = state.queue.pop() else {
+            let Some(waiting) = state.next(self.desk.number) else {
                 if !self.running.is_empty() {
                     return true;
                 }
-                drop(self.desk.came.wait(state).unwrap_or_else(PoisonError::into_inner));
+                self.desk.rest(&mut state);
+                let woken = self.desk.line.changed.wait(state);
+                drop(woken.unwrap_or_else(PoisonError::into_inner));
                 continue;
             };
             drop(state);
+            let Some(arrival) = self.desk.receive(waiting, self.serving) else { continue };
             if let Err(arrival) = self.begin(arrival) {
-                let (app, background) = (arrival.app.clone(), arrival.background);
-                self.desk.lock().queue.unpop(&app, background, *arrival);
+                self.desk.put_back(*arrival);
                 if !self.running.is_empty() {
                     return true;
                 }
+                self.desk.lock().doing.entry(self.desk.number).or_default().busy = false;
                 self.ask();
                 std::thread::sleep(WAIT_FOR_BYTES);
             }
         }
+    }
+
+    /// Lets go of so many bytes of what is kept: somebody else needs them.
+    fn shed(&mut self, bytes: u64) {
+        let mut freed = 0;
+        while freed < bytes {
+            let Some(one) = self.past.drop_one() else { break };
+            self.desk.budget.give(one);
+            freed += one;
+        }
+        let kept = self.past.bytes();
+        self.desk.lock().doing.entry(self.desk.number).or_default().kept = kept;
     }
 
     /// Begins to answer, or gives the request back where there are no bytes for it now.
@@ -224,9 +146,13 @@ impl Worker<'_> {
         while !self.desk.budget.take(bytes) {
             match self.past.drop_one() {
                 Some(freed) => self.desk.budget.give(freed),
-                None => return Err(Box::new(arrival)),
+                None => {
+                    self.desk.lacks(bytes);
+                    return Err(Box::new(arrival));
+                }
             }
         }
+        self.desk.lacks(0);
         let turn = &arrival.turn;
         let prepared = (|| {
             let mut session = match self.past.fork(&arrival.app, &turn.tokens) {
@@ -272,7 +198,7 @@ impl Worker<'_> {
             app: arrival.app,
             sink: arrival.sink,
         });
-        self.desk.lock().status.cached_tokens += cached_tokens as u64;
+        self.desk.lock().cached_tokens += cached_tokens as u64;
         Ok(())
     }
 
@@ -341,15 +267,15 @@ impl Worker<'_> {
         for (app, tokens) in served {
             state.queue.pay(&app, tokens);
         }
-        let running = &self.running;
-        state.queue.tidy(|app| running.iter().any(|one| one.app == app));
         let mut by_app = BTreeMap::new();
-        for one in running {
+        for one in &self.running {
             *by_app.entry(one.app.clone()).or_default() += 1;
         }
-        state.status.running = by_app;
-        state.status.kept_bytes = self.past.bytes();
-        state.status.tokens += tokens as u64;
+        let own = state.doing.entry(self.desk.number).or_default();
+        (own.running, own.kept) = (by_app, self.past.bytes());
+        let served: Vec<String> = state.apps_served();
+        state.queue.tidy(|app| served.iter().any(|one| one == app));
+        state.tokens += tokens as u64;
         drop(state);
         self.ask();
     }
@@ -358,13 +284,13 @@ impl Worker<'_> {
     fn ask(&mut self) {
         if self.asked.elapsed() >= ASK {
             self.asked = Instant::now();
-            let still = |before, arrival: &mut Arrival| (arrival.sink)(Event::Waiting { before });
-            self.desk.lock().queue.retain(still);
+            self.desk.line.ask();
         }
     }
 
     /// Its bytes are free again, but for those of a past that is kept while nobody wants them.
-    fn end(&mut self, one: Running) {
+    fn end(&mut self, mut one: Running) {
+        one.session.forget_logits();
         self.desk.budget.give(one.bytes);
         let bytes = one.session.kv_bytes() as u64;
         if bytes == 0 {
