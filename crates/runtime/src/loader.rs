@@ -89,14 +89,19 @@ impl Source {
     }
 
     /// Brings it into memory, and sees whether it can do its work at all.
-    pub(crate) fn load(&self) -> Result<Body, EngineError> {
-        let body = if self.about.chats {
-            Body::Engine(Engine::load(&self.file, self.options)?)
+    pub(crate) fn load(&self) -> Result<Body, String> {
+        let loaded = if self.about.chats {
+            Engine::load(&self.file, self.options).map(Body::Engine)
         } else {
-            Body::Embedder(Arc::new(Mutex::new(Embedder::load(&self.file, self.options)?)))
+            let embedder = Embedder::load(&self.file, self.options);
+            embedder.map(|embedder| Body::Embedder(Arc::new(Mutex::new(embedder))))
         };
-        body.smoke()?;
-        Ok(body)
+        let body = loaded.map_err(|error| error.to_string())?;
+        match body.smoke() {
+            Ok(true) => Ok(body),
+            Ok(false) => Err("it says the same of everything: its weights are damaged".into()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -162,21 +167,23 @@ impl Body {
         about.family = shape.architecture;
     }
 
-    /// Whether it can do its work at all: a few tokens become numbers.
-    pub(crate) fn smoke(&self) -> Result<(), EngineError> {
+    /// Whether it can do its work at all: a few tokens become numbers, and not all the same. Kernels
+    /// that round activations to whole numbers make noughts of what is no number.
+    pub(crate) fn smoke(&self) -> Result<bool, EngineError> {
+        let differ = |numbers: &[f32]| numbers.windows(2).any(|two| two[0] != two[1]);
         match self {
             Body::Engine(engine) => {
                 let tokens = engine.encode_text(SMOKE)?;
                 let context = engine.shape().context;
                 let mut session = engine.session(SessionOptions::default())?;
                 session.sync(&tokens[..tokens.len().min(context)])?;
+                Ok(differ(session.logits()?))
             }
             Body::Embedder(embedder) => {
                 let embedder = embedder.lock().unwrap_or_else(PoisonError::into_inner);
-                embedder.embed(SMOKE, EmbedOptions::default())?;
+                Ok(differ(&embedder.embed(SMOKE, EmbedOptions::default())?.vector))
             }
         }
-        Ok(())
     }
 
     /// Whether nobody else has it any more.

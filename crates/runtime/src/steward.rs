@@ -19,7 +19,6 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use ondine_chat::{ChatError, Keep};
-use ondine_engine::EngineError;
 
 use crate::budget::Account;
 use crate::line::Line;
@@ -58,7 +57,7 @@ struct Job {
     line: Arc<Line>,
     source: Arc<Source>,
     begun: Instant,
-    done: Receiver<(Account, Result<Body, EngineError>)>,
+    done: Receiver<(Account, Result<Body, String>)>,
 }
 
 struct Refused {
@@ -147,7 +146,7 @@ impl Steward {
                 let about = Arc::new(source.about().clone());
                 self.residents.install(Arc::clone(&line), about, body, account, took, false)
             }
-            Some((_, Err(error))) => Err(ChatError::Internal(error.to_string())),
+            Some((_, Err(why))) => Err(ChatError::Internal(why)),
             None => Err(ChatError::Internal("loading it broke down".into())),
         };
         self.changed.retain(|other| other.name != line.name);
