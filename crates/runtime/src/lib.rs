@@ -149,13 +149,18 @@ impl Runtime {
 
     /// Adds somebody else who answers conversations, one at a time and before [`Chat::start`] returns:
     /// the runtime gives them a queue and a thread. Where the loader has a model of the same name, that
-    /// one goes on with plain texts.
+    /// one goes on with plain texts. `memory` is how many bytes they take, from now on.
     ///
     /// # Errors
     /// Memory beyond the budget.
-    pub fn add_chat(&mut self, about: Model, chat: Arc<dyn Chat>) -> Result<(), ChatError> {
-        let account = self.residents.open(&about.name, about.bytes)?;
-        self.residents.budget.fix(about.bytes);
+    pub fn add_chat(
+        &mut self,
+        about: Model,
+        memory: u64,
+        chat: Arc<dyn Chat>,
+    ) -> Result<(), ChatError> {
+        let account = self.residents.open(&about.name, memory)?;
+        self.residents.budget.fix(memory);
         self.others.push(Other::new(about, chat, self.residents.limits, account)?);
         Ok(())
     }

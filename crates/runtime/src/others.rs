@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ondine_chat::{Chat, ChatError, Event, Model, ModelStatus, Request, Sink};
+use ondine_chat::{Chat, ChatError, Event, Model, ModelStatus, Request, Sink, Timing};
 
 use crate::Limits;
 use crate::budget::Account;
@@ -81,14 +81,21 @@ impl Shared {
     /// Answers one; gives how many tokens that were.
     fn answer(&self, asked: Asked) -> u64 {
         let Asked { request, sink, came } = asked;
-        let queue_s = came.elapsed().as_secs_f64();
+        let (queue_s, began) = (came.elapsed().as_secs_f64(), Instant::now());
+        let mut read_s = None;
         let spent = Arc::new(AtomicU64::new(0));
         // Shared, so that who is refused now can be told.
         let sink = Arc::new(Mutex::new(sink));
         let (tokens, listener) = (Arc::clone(&spent), Arc::clone(&sink));
         let watched = move |mut event| {
+            let now_s = began.elapsed().as_secs_f64();
+            if !matches!(event, Event::Started { .. }) {
+                // What comes first after the beginning comes when the prompt is read.
+                read_s.get_or_insert(now_s);
+            }
             if let Event::Finished { usage, .. } = &mut event {
-                usage.timing.queue_s = queue_s;
+                let prefill_s = read_s.unwrap_or(now_s);
+                usage.timing = Timing { queue_s, prefill_s, decode_s: now_s - prefill_s };
                 let all = usage.prompt_tokens + usage.completion_tokens;
                 tokens.store(all as u64, Ordering::Relaxed);
             }

@@ -445,8 +445,8 @@ fn others_answer_conversations_and_share_the_rest() {
     let mut runtime = Runtime::with_loader(Limits::default(), shelf.clone());
     let script = Arc::new(Script::new(["Good ", "morning."]));
     let other = |name: &str| Model { name: name.into(), chats: true, bytes: 10, ..Model::default() };
-    runtime.add_chat(other("script"), script.clone()).unwrap();
-    runtime.add_chat(other("a"), script.clone()).unwrap();
+    runtime.add_chat(other("script"), 10, script.clone()).unwrap();
+    runtime.add_chat(other("a"), 10, script.clone()).unwrap();
     for name in ["script", "a"] {
         let answer = runtime.ask(Request::new(name, [Message::user("good day")])).unwrap();
         assert_eq!((answer.text.as_str(), answer.usage.prompt_tokens), ("Good morning.", 2));
