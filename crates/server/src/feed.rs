@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use ondine_chat::{Answer, ChatError, Event, Sink};
 
-use crate::meter::Meter;
+use crate::meter::{Counters, Meter};
 use crate::trouble::{Kind, Trouble};
 
 /// The reading end: events of one request's answers, each with the answer's index.
@@ -105,6 +106,9 @@ struct Source {
     shared: Arc<Shared>,
     index: usize,
     over: bool,
+    counters: Arc<Counters>,
+    /// When its last token came. Timed here: on the other end pieces have grown together.
+    token: Option<Instant>,
 }
 
 impl Source {
@@ -113,6 +117,10 @@ impl Source {
             return false;
         }
         self.over = matches!(event, Event::Finished { .. } | Event::Failed(_));
+        if matches!(event, Event::Text { .. }) {
+            let now = Instant::now();
+            self.counters.token(now, self.token.replace(now));
+        }
         self.shared.push(self.index, event)
     }
 }
@@ -134,7 +142,13 @@ impl Feed {
 
     /// A sink for the next answer; its index is how many there were before.
     pub(crate) fn sink(&mut self) -> Sink {
-        let mut source = Source { shared: self.shared.clone(), index: self.open, over: false };
+        let mut source = Source {
+            shared: self.shared.clone(),
+            index: self.open,
+            over: false,
+            counters: self.meter.counters().clone(),
+            token: None,
+        };
         self.open += 1;
         Box::new(move |event| source.take(event))
     }

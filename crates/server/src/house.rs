@@ -21,7 +21,9 @@ use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
 use crate::openai::responses::Kept;
 use crate::trouble::{Kind, Trouble};
-use crate::{App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, wire};
+use crate::{
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, memory, ollama, openai, wire,
+};
 
 /// All that requests share.
 pub(crate) struct House {
@@ -154,6 +156,7 @@ pub(crate) fn router(server: Server) -> Router {
         .merge(openai::routes())
         .merge(anthropic::routes())
         .merge(ollama::routes())
+        .merge(memory::routes())
         .route("/health", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .fallback(async || Trouble::new(Kind::NotFound, "there is nothing at this path"))
@@ -166,7 +169,12 @@ pub(crate) fn router(server: Server) -> Router {
 
 async fn metrics(State(house): State<Arc<House>>) -> Response {
     let media = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (media, house.counters.page()).into_response()
+    let mut page = house.counters.page();
+    if let Ok(keeper) = house.keeper().cloned() {
+        let status = house.blocking(move |_| Ok(keeper.status())).await;
+        page += &status.map(|status| memory::page(&status)).unwrap_or_default();
+    }
+    (media, page).into_response()
 }
 
 /// The outermost layer.

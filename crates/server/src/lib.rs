@@ -33,12 +33,14 @@ mod hosts;
 mod house;
 mod limits;
 mod log;
+mod memory;
 mod meter;
 mod net;
 mod ollama;
 mod openai;
 mod stream;
 mod trouble;
+mod window;
 mod wire;
 
 pub use doors::{App, Doors, Refusal, Tokens};

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ondine_chat::{Event, FinishReason, Usage};
+use serde_json::{Value, json};
 
 use crate::log::{self, Log};
 use crate::trouble::Trouble;
+use crate::window::{Timed, Window};
 
 /// Upper bounds of the waiting-time histogram, in seconds.
 const BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -17,6 +19,9 @@ const BUCKETS_S: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 /// All numbers since the start.
 pub(crate) struct Counters {
     numbers: Mutex<Numbers>,
+    begun: Instant,
+    /// Of the last minute. Beside the other numbers, because it is touched at every token.
+    window: Mutex<Window>,
     log: Arc<dyn Log>,
 }
 
@@ -30,12 +35,58 @@ struct Numbers {
     running: u64,
     queued: u64,
     left: u64,
+    finished: u64,
+    failed: u64,
     next_id: u64,
 }
 
 impl Counters {
     pub(crate) fn new(log: Arc<dyn Log>) -> Counters {
-        Counters { numbers: Mutex::new(Numbers::default()), log }
+        let begun = Instant::now();
+        let window = Mutex::new(Window::new(begun));
+        Counters { numbers: Mutex::new(Numbers::default()), begun, window, log }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token came, so long after the one before it in its answer.
+    pub(crate) fn token(&self, now: Instant, before: Option<Instant>) {
+        let mut window = self.window();
+        window.token(now);
+        if let Some(before) = before {
+            let seconds = now.saturating_duration_since(before).as_secs_f64();
+            window.time(now, Timed::BetweenTokens, seconds);
+        }
+    }
+
+    /// Numbers for whoever watches: times and pace are of the last minute, the others since the
+    /// beginning.
+    pub(crate) fn shown(&self, now: Instant) -> Value {
+        let window = self.window();
+        let times = |what| {
+            let at = |share| window.quantile_s(now, what, share);
+            json!({ "p50": at(0.5), "p99": at(0.99) })
+        };
+        let mut shown = json!({
+            "uptime_s": now.saturating_duration_since(self.begun).as_secs(),
+            "latency": {
+                "queue_s": times(Timed::Queue),
+                "first_token_s": times(Timed::FirstToken),
+                "between_tokens_s": times(Timed::BetweenTokens),
+            },
+            "tokens_per_s": window.tokens_per_s(now),
+        });
+        drop(window);
+        let numbers = self.lock();
+        shown["requests"] = json!({
+            "running": numbers.running,
+            "waiting": numbers.queued,
+            "finished": numbers.finished,
+            "failed": numbers.failed,
+        });
+        shown
     }
 
     fn lock(&self) -> MutexGuard<'_, Numbers> {
@@ -88,7 +139,7 @@ impl Counters {
         }
         head(&mut page, "ondine_tokens_total", "counter", "Tokens by application and direction.");
         for ((app, direction), count) in &numbers.tokens {
-            let app = app.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let app = label(app);
             let _ = writeln!(
                 page,
                 "ondine_tokens_total{{app=\"{app}\",direction=\"{direction}\"}} {count}"
@@ -110,6 +161,11 @@ impl Counters {
         let _ = writeln!(page, "ondine_left_total {}", numbers.left);
         page
     }
+}
+
+/// A label's value as Prometheus reads it.
+pub(crate) fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// A request that has its status.
@@ -135,6 +191,7 @@ pub(crate) struct Meter {
     usage: Usage,
     /// How it ended; where it has not, the reader went away.
     ended: Option<&'static str>,
+    failed: bool,
     waiting: usize,
 }
 
@@ -151,8 +208,14 @@ impl Meter {
             first_s: None,
             usage: Usage::default(),
             ended: None,
+            failed: false,
             waiting: answers,
         }
+    }
+
+    /// Where its numbers go.
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     #[cfg(test)]
@@ -173,6 +236,8 @@ impl Meter {
                 }
                 numbers.first_count += 1;
                 numbers.first_sum_s += first_s;
+                drop(numbers);
+                self.counters.window().time(Instant::now(), Timed::FirstToken, first_s);
             }
             Event::Finished { reason, usage } => {
                 self.usage.prompt_tokens += usage.prompt_tokens;
@@ -200,6 +265,7 @@ impl Meter {
     /// There will be no answer.
     pub(crate) fn fail(&mut self, trouble: &Trouble) {
         self.ended = Some(trouble.kind.name());
+        self.failed = true;
     }
 
     fn start(&mut self) {
@@ -208,6 +274,9 @@ impl Meter {
             let mut numbers = self.counters.lock();
             numbers.queued -= 1;
             numbers.running += 1;
+            drop(numbers);
+            let waited_s = self.since.elapsed().as_secs_f64();
+            self.counters.window().time(Instant::now(), Timed::Queue, waited_s);
         }
     }
 }
@@ -231,6 +300,8 @@ impl Drop for Meter {
                 numbers.queued -= 1;
             }
             numbers.left += u64::from(self.ended.is_none());
+            numbers.failed += u64::from(self.failed);
+            numbers.finished += u64::from(self.ended.is_some() && !self.failed);
         }
         let fields = [
             ("id", self.id.into()),
