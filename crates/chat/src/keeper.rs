@@ -1,6 +1,7 @@
 //! Models in memory and models in the store: what there is, what would fit, what goes.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,62 @@ pub enum Keep {
     /// Until it has to make room.
     Always,
 }
+
+/// A time that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a time such as 300, 5m or 1h30m, 0 for not at all, or -1 for always")]
+pub struct NoTime;
+
+impl FromStr for Keep {
+    type Err = NoTime;
+
+    /// Seconds, or numbers with the units `ms`, `s`, `m` and `h`; less than nothing is always. What is
+    /// left of a second counts as one.
+    fn from_str(text: &str) -> Result<Keep, NoTime> {
+        let (negative, mut rest) = match text.trim().strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.trim()),
+        };
+        if rest == "always" {
+            return Ok(Keep::Always);
+        }
+        if rest.is_empty() || rest.len() > TIME_BYTES_MAX {
+            return Err(NoTime);
+        }
+        let mut seconds = 0.0;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            let (number, after) = rest.split_at(digits);
+            let number: f64 = number.parse().map_err(|_| NoTime)?;
+            let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+            let (unit, after) = after.split_at(letters);
+            seconds += number
+                * match unit {
+                    // A number alone is seconds, and nothing may stand beside it.
+                    "" if after.is_empty()
+                        && digits == text.trim().trim_start_matches('-').len() =>
+                    {
+                        1.0
+                    }
+                    "ms" => 0.001,
+                    "s" => 1.0,
+                    "m" => 60.0,
+                    "h" => 3600.0,
+                    _ => return Err(NoTime),
+                };
+            rest = after;
+        }
+        // A number that is too large for seconds is as good as for ever.
+        Ok(if negative && seconds > 0.0 {
+            Keep::Always
+        } else {
+            Keep::Seconds(seconds.ceil() as u64)
+        })
+    }
+}
+
+/// The longest time that is read.
+const TIME_BYTES_MAX: usize = 40;
 
 /// What a [`Plan`] is made for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +196,10 @@ pub struct ModelStatus {
     pub cached_tokens: u64,
     /// Seconds until it leaves memory if nobody uses it; `None` where it stays or is not there.
     pub leaves_in_s: Option<u64>,
+    /// What is wrong with the version that its name stands for now, where another one answers or none
+    /// can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Whoever keeps models on disk.
@@ -174,4 +235,38 @@ pub struct Pulling {
     pub total: Option<u64>,
     /// SHA-256 of the content, where it is known before.
     pub sha256: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_as_people_write_it() {
+        let rows: &[(&str, Option<Keep>)] = &[
+            ("300", Some(Keep::Seconds(300))),
+            ("0", Some(Keep::Seconds(0))),
+            ("5m", Some(Keep::Seconds(300))),
+            ("1h30m", Some(Keep::Seconds(5400))),
+            ("1.5s", Some(Keep::Seconds(2))),
+            ("200ms", Some(Keep::Seconds(1))),
+            ("-1", Some(Keep::Always)),
+            ("-1m", Some(Keep::Always)),
+            ("-0", Some(Keep::Seconds(0))),
+            ("always", Some(Keep::Always)),
+            ("99999999999999999999h", Some(Keep::Seconds(u64::MAX))),
+            ("", None),
+            ("-", None),
+            ("m", None),
+            ("5x", None),
+            ("5m3", None),
+            ("1..2", None),
+            ("five", None),
+            ("1e9", None),
+            (&"1".repeat(41), None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(text.parse::<Keep>().ok(), *expected, "{text}");
+        }
+    }
 }

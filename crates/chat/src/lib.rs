@@ -30,7 +30,7 @@ pub use answer::Answer;
 pub use error::ChatError;
 pub use event::{Event, FinishReason, Timing, TokenLogprob, Usage};
 pub use keeper::{
-    Evicted, Eviction, Keep, Keeper, ModelStatus, Plan, Pulling, Shelf, Status, Wanted,
+    Evicted, Eviction, Keep, Keeper, ModelStatus, NoTime, Plan, Pulling, Shelf, Status, Wanted,
 };
 pub use kept::{NewSession, SessionInfo, Sessions};
 pub use memory::Memory;

@@ -440,7 +440,11 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                (/v1/messages) and Ollama\n(/api/chat). Each app has a token: see `ondine app`. When \
                it is ready it prints one line of JSON,\n{\"ready\":true,\"listen\":\"…\"}; logs go to \
                standard error, without what was said. SIGTERM and\nCtrl-C end it when running answers \
-               are done, a second one at once.\n\nOther machines are listened to in HTTPS alone: \
+               are done, a second one at once.\n\nModels named by --model are loaded at once and stay until room is needed. All \
+               models of the store\n(`ondine ls`) can be asked for by name and are loaded when somebody \
+               does, unless --only says\notherwise; where one is pulled or updated, the new one takes over \
+               without a pause. droplet answers\nwith calls of device functions. Who names no model gets \
+               the first --model, else the model that was\npulled last, else droplet.\n\nOther machines are listened to in HTTPS alone: \
                --listen with their address, --tls-cert and --tls-key, and\n--host with each name that \
                they call this machine, where that is not the address itself.",
         flags: &[
@@ -464,13 +468,23 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
                 ..flag(
                     "model",
                     Value::Texts("MODEL"),
-                    "What to serve; may be repeated, the first is the default [default: droplet]",
+                    "What to load at once; may be repeated, the first is the default",
+                )
+            },
+            &flag("only", Value::Switch, "Serve what --model names and nothing else"),
+            &Flag {
+                default: Some("5m"),
+                ..flag(
+                    "keep-alive",
+                    Value::Text("TIME"),
+                    "How long a model stays in memory when nobody uses it: 300, 5m, 0, or -1 for always",
                 )
             },
             &flag(
                 "memory",
                 Value::Count { min: 1, max: u64::MAX },
-                "Bytes of weights, keys and values together [default: three quarters of what is free]",
+                "Bytes of weights, keys, values and scratch memory together [default: three quarters of what is \
+                 free]",
             ),
             &THREADS,
             &ISA,
@@ -787,6 +801,8 @@ mod tests {
                 "--tls-key",
                 "--host",
                 "--model",
+                "--only",
+                "--keep-alive",
                 "--memory",
                 "--threads",
                 "--isa",

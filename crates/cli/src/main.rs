@@ -21,6 +21,7 @@ mod own;
 mod progress;
 mod sampling;
 mod shelf;
+mod shelves;
 mod speaker;
 mod store;
 mod transfer;

@@ -12,16 +12,19 @@
 //! |---|---|
 //! | [`functions`] | the functions and their parameters, one table |
 //! | [`call`] | a call, for programs and for people |
+//! | `chat` | droplet as somebody who answers conversations |
 //! | `grammar` | what an answer to one request may be |
 //! | `tokens` | the reserved tokens of the vocabulary |
 
 pub mod call;
+mod chat;
 mod error;
 pub mod functions;
 mod grammar;
 mod tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ondine_engine::{
     Engine, EngineOptions, FinishReason, GenerateOptions, Memory, Sampling, SessionOptions,
@@ -68,6 +71,8 @@ pub fn bytes() -> Bytes {
 pub struct Droplet {
     engine: Arc<Engine>,
     tokens: Tokens,
+    /// How many calls were told to those who ask: each has a name of its own.
+    calls: AtomicU64,
 }
 
 /// What droplet makes of a request.
@@ -102,7 +107,7 @@ pub fn open(threads: usize, isa: Isa) -> Result<Droplet, DropletError> {
         EngineOptions { threads, isa, memory: Memory::Lean, steady: false },
     )?;
     let tokens = Tokens::find(engine.tokenizer()?)?;
-    Ok(Droplet { engine, tokens })
+    Ok(Droplet { engine, tokens, calls: AtomicU64::new(0) })
 }
 
 impl Droplet {

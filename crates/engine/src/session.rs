@@ -180,6 +180,12 @@ impl Session {
         self.cache.bytes()
     }
 
+    /// Lets go of the last token's logits, which take as much memory as the vocabulary is long. Whoever
+    /// asks for them again has that token evaluated again.
+    pub fn forget_logits(&mut self) {
+        self.logits = Rows::new(0, self.engine.shape().vocab);
+    }
+
     /// Makes the timeline equal to `prompt`, which is always the whole one: what the two have in
     /// common is kept, the rest is evaluated. Afterwards [`Session::logits`] are those of the
     /// prompt's last token.

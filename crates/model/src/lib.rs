@@ -45,7 +45,7 @@ pub use encoder::{Encoder, Pooling};
 pub use error::ModelError;
 pub use family::architectures;
 pub use model::{Model, Part};
-pub use plan::{MemoryPlan, plan};
+pub use plan::{MemoryPlan, plan, sizes};
 pub use run::{BATCH, Run, Scratch, Want};
 pub use shape::Shape;
 

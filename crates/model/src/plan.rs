@@ -27,6 +27,16 @@ impl MemoryPlan {
     }
 }
 
+/// The sizes of a file's model, and whether it is an encoder, without loading it.
+///
+/// # Errors
+/// What [`load`](crate::load) would say of the metadata.
+pub fn sizes(file: &ModelFile) -> Result<(Shape, bool), ModelError> {
+    let hparams = Hparams::of(file)?;
+    let kind = family::find(&hparams.architecture)?;
+    Ok((Shape::new(&hparams)?, matches!(kind, Kind::Encoder(_))))
+}
+
 /// Plans for a session of `context` positions that stores keys and values as `kv`. An encoder, which
 /// remembers nothing, has 16-bit floats whatever was asked.
 ///

@@ -83,6 +83,11 @@ impl Scratch {
         }
     }
 
+    /// Bytes of all buffers when they have `rows` rows; `None` where that is no number.
+    pub fn bytes_for(shape: &Shape, rows: usize) -> Option<usize> {
+        Scratch::floats_per_row(shape)?.checked_mul(rows)?.checked_mul(size_of::<f32>())
+    }
+
     /// Floats that a row takes in all buffers together; `None` where that is no number.
     pub(crate) fn floats_per_row(shape: &Shape) -> Option<usize> {
         let heads = shape.heads.checked_mul(shape.head_dim)?.checked_mul(2)?;

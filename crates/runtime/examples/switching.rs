@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ondine_chat::{Answer, Chat, Model, Request, Sampling};
+use ondine_chat::{Answer, Chat, Keeper, Model, Request, Sampling};
 use ondine_engine::{Engine, EngineOptions};
 use ondine_format::gguf;
-use ondine_runtime::{Fingerprint, Limits, Runtime};
+use ondine_runtime::{Limits, Runtime};
 use ondine_spill::Folder;
 use ondine_tensor::Bytes;
 
@@ -48,8 +48,8 @@ fn main() {
     let runtime = start(&engine, bytes, memory, Some(&folder));
     let per_token = engine.shape().cache().bytes_per_token().expect("a number") as u64;
     // Room for one conversation, its answer and what is rounded up to pages; not for two.
-    let longest =
-        (((memory - bytes) / per_token) as usize * 3 / 4).min(engine.shape().context) - 64;
+    let left = memory - runtime.status().memory_used;
+    let longest = ((left / per_token) as usize * 3 / 4).min(engine.shape().context) - 64;
     println!(
         "{path}: {bytes} bytes, a cap of {memory}; {SESSIONS} conversations of up to {longest} tokens \
          of {per_token} bytes each"
@@ -131,9 +131,8 @@ fn start(engine: &Arc<Engine>, bytes: u64, memory: u64, folder: Option<&Arc<Fold
     if let Some(folder) = folder {
         runtime.spill_to(Arc::clone(folder));
     }
-    let about = Model { bytes, ..Model::default() };
-    let fingerprint = Fingerprint::of_hex(&"00".repeat(32));
-    runtime.add_known(about, Arc::clone(engine), fingerprint).expect("bytes");
+    let about = Model { bytes, sha256: Some("00".repeat(32)), ..Model::default() };
+    runtime.add(about, Arc::clone(engine)).expect("bytes");
     runtime
 }
 

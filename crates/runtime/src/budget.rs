@@ -1,8 +1,7 @@
 //! Bytes that may be used, and who was promised some. Knows no models and no memory: it counts.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use ondine_chat::ChatError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A number of bytes that promises never exceed.
 #[derive(Debug)]
@@ -15,8 +14,8 @@ pub(crate) struct Budget {
 struct Used {
     /// All that is promised.
     all: u64,
-    /// What of it stays for as long as its model.
-    weights: u64,
+    /// What of it will never be given back.
+    fixed: u64,
 }
 
 impl Budget {
@@ -28,46 +27,76 @@ impl Budget {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Promises `bytes`, if they are left.
-    pub(crate) fn take(&self, bytes: u64) -> bool {
-        let mut used = self.lock();
-        match used.all.checked_add(bytes).filter(|after| *after <= self.total) {
-            Some(after) => {
-                used.all = after;
-                true
-            }
-            None => false,
-        }
+    /// An account that begins with `bytes`, if they are left.
+    pub(crate) fn open(self: &Arc<Budget>, bytes: u64) -> Option<Account> {
+        let account = Account { budget: Arc::clone(self), taken: AtomicU64::new(0) };
+        account.take(bytes).then_some(account)
     }
 
-    /// Promises `bytes` to the weights of `what`, or says what is in the way.
-    pub(crate) fn take_for(&self, what: &str, bytes: u64) -> Result<(), ChatError> {
-        if self.take(bytes) {
-            self.lock().weights += bytes;
-            return Ok(());
-        }
-        let (budget, available) = (self.total, self.total - self.used());
-        Err(ChatError::Memory { what: what.to_owned(), needed: bytes, available, budget })
-    }
-
-    /// Takes a promise back.
-    pub(crate) fn give(&self, bytes: u64) {
-        let mut used = self.lock();
-        assert!(used.all - used.weights >= bytes, "{bytes} bytes given back of {used:?}");
-        used.all -= bytes;
+    /// Says that `bytes` of what is promised will never be given back.
+    pub(crate) fn fix(&self, bytes: u64) {
+        self.lock().fixed += bytes;
     }
 
     pub(crate) fn used(&self) -> u64 {
         self.lock().all
     }
 
-    /// What is left when nothing but weights is there.
-    pub(crate) fn beside_weights(&self) -> u64 {
-        self.total - self.lock().weights
+    pub(crate) fn free(&self) -> u64 {
+        self.total - self.used()
+    }
+
+    /// What may be left when all is given back that can be.
+    pub(crate) fn most(&self) -> u64 {
+        self.total - self.lock().fixed
     }
 
     pub(crate) fn total(&self) -> u64 {
         self.total
+    }
+}
+
+/// Promises to one holder. What is left of them when it goes is given back.
+#[derive(Debug)]
+pub(crate) struct Account {
+    budget: Arc<Budget>,
+    taken: AtomicU64,
+}
+
+impl Account {
+    /// Promises `bytes` more, if they are left.
+    pub(crate) fn take(&self, bytes: u64) -> bool {
+        let mut used = self.budget.lock();
+        let after = used.all.checked_add(bytes).filter(|after| *after <= self.budget.total);
+        let Some(after) = after else { return false };
+        used.all = after;
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes a promise back.
+    pub(crate) fn give(&self, bytes: u64) {
+        let mut used = self.budget.lock();
+        let taken = self.taken();
+        assert!(taken >= bytes, "{bytes} bytes given back of {taken}");
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        used.all -= bytes;
+    }
+
+    /// What is left for any holder.
+    pub(crate) fn free(&self) -> u64 {
+        self.budget.free()
+    }
+
+    /// What is promised and was not given back.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.give(self.taken());
     }
 }
 
@@ -77,13 +106,16 @@ mod tests {
 
     #[test]
     fn promises_never_exceed_the_total() {
-        let budget = Budget::new(10);
-        assert!(budget.take(4) && budget.take(6));
-        assert!(!budget.take(1) && !budget.take(u64::MAX));
-        budget.give(6);
-        assert_eq!(budget.used(), 4);
-        let error = budget.take_for("a model", 7).unwrap_err();
-        let what = "a model".to_owned();
-        assert_eq!(error, ChatError::Memory { what, needed: 7, available: 6, budget: 10 });
+        let budget = Arc::new(Budget::new(10));
+        let (a, b) = (budget.open(4).unwrap(), budget.open(0).unwrap());
+        assert!(b.take(6) && budget.free() == 0);
+        assert!(!a.take(1) && !a.take(u64::MAX) && budget.open(1).is_none());
+        b.give(6);
+        assert_eq!((budget.used(), a.taken(), b.taken()), (4, 4, 0));
+        assert!(b.take(5));
+        drop(b);
+        assert_eq!(budget.used(), 4, "what was not given back is");
+        budget.fix(4);
+        assert_eq!((budget.most(), budget.total()), (6, 10));
     }
 }

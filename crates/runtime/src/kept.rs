@@ -16,7 +16,7 @@ use ondine_engine::{Engine, Session, SessionOptions, Snapshot};
 use ondine_spill::{Folder, Key};
 use ondine_text::vocab::TokenId;
 
-use crate::budget::Budget;
+use crate::budget::Account;
 use crate::fingerprint::Fingerprint;
 use crate::past::{Gone, Kept, OnDisk, Past, WORTH_SHARING};
 use crate::porter::{News, Porter, Write};
@@ -75,7 +75,7 @@ impl<'a> Disk<'a> {
 /// What is kept of one loaded model.
 pub(crate) struct Keeping<'a> {
     engine: &'a Arc<Engine>,
-    budget: &'a Budget,
+    budget: &'a Account,
     disk: Option<Disk<'a>>,
     past: Past,
 }
@@ -89,7 +89,7 @@ pub(crate) struct Fetched {
 impl<'a> Keeping<'a> {
     pub(crate) fn new(
         engine: &'a Arc<Engine>,
-        budget: &'a Budget,
+        budget: &'a Account,
         disk: Option<Disk<'a>>,
     ) -> Keeping<'a> {
         Keeping { engine, budget, disk, past: Past::default() }
@@ -104,14 +104,29 @@ impl<'a> Keeping<'a> {
     /// where that does not do, or not yet.
     pub(crate) fn take(&mut self, bytes: u64) -> bool {
         while !self.budget.take(bytes) {
-            let missing = bytes.saturating_sub(self.budget.total() - self.budget.used());
-            if self.disk.as_ref().is_some_and(|disk| disk.porter.owed() >= missing) {
+            let missing = bytes.saturating_sub(self.budget.free());
+            if self.owed() >= missing {
                 return false;
             }
             let Some(gone) = self.past.drop_one() else { return false };
             self.let_go(gone);
         }
         true
+    }
+
+    /// Bytes that are given back as soon as they are written.
+    pub(crate) fn owed(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.porter.owed())
+    }
+
+    /// Lets so many bytes go, those used longest ago first: somebody else needs them.
+    pub(crate) fn shed(&mut self, bytes: u64) {
+        let mut freed = self.owed();
+        while freed < bytes {
+            let Some(gone) = self.past.drop_one() else { return };
+            freed += gone.freed;
+            self.let_go(gone);
+        }
     }
 
     /// A session that begins as `prompt` does, where one is in memory.
@@ -273,6 +288,11 @@ mod tests {
     use ondine_tensor::Bytes;
 
     use super::*;
+    use crate::budget::Budget;
+
+    fn account(total: u64) -> Account {
+        Arc::new(Budget::new(total)).open(0).unwrap()
+    }
 
     struct Temp(PathBuf);
 
@@ -307,7 +327,7 @@ mod tests {
     #[test]
     fn the_disk_is_asked_where_it_is_faster() {
         let (_temp, folder) = temp("faster");
-        let (engine, budget, porter) = (engine(), Budget::new(u64::MAX), Porter::default());
+        let (engine, budget, porter) = (engine(), account(u64::MAX), Porter::default());
         let model = Fingerprint::of_hex(&"00".repeat(32));
         let disk = || Some(Disk::new(&folder, &porter, &engine, &model));
         let mut keeping = Keeping::new(&engine, &budget, disk());
@@ -318,7 +338,7 @@ mod tests {
         drop(porter.closing());
         porter.carry(&folder, || {});
         assert_eq!(keeping.news().len(), 0);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.taken(), 0);
         assert_eq!(folder.counts().written, 1);
         assert_eq!(keeping.fetch("a", &known[..15], 1.0), None, "too little");
         assert_eq!(keeping.fetch("b", &known, 1.0), None, "another app");
@@ -341,32 +361,32 @@ mod tests {
         let (_temp, folder) = temp("bytes");
         let (engine, porter) = (engine(), Porter::default());
         let page = engine.shape().cache().bytes_per_page().unwrap() as u64;
-        let budget = Budget::new(10 * page);
+        let budget = account(10 * page);
         let model = Fingerprint::of_hex(&"00".repeat(32));
         let disk = Disk::new(&folder, &porter, &engine, &model);
         let mut keeping = Keeping::new(&engine, &budget, Some(disk));
         keep(&mut keeping, "s", 48);
         keep(&mut keeping, "t", 33);
-        assert_eq!((budget.used(), keeping.bytes()), (6 * page, 6 * page));
+        assert_eq!((budget.taken(), keeping.bytes()), (6 * page, 6 * page));
         // What is needed lies in one of the two: it is on its way, and not free before it is there.
         assert!(!keeping.take(7 * page));
-        assert_eq!((budget.used(), keeping.bytes()), (6 * page, 3 * page));
+        assert_eq!((budget.taken(), keeping.bytes()), (6 * page, 3 * page));
         assert!(!keeping.take(7 * page), "waiting for it lets no other go");
         assert_eq!(keeping.bytes(), 3 * page);
         drop(porter.closing());
         porter.carry(&folder, || {});
         keeping.news();
-        assert_eq!(budget.used(), 3 * page);
+        assert_eq!(budget.taken(), 3 * page);
         assert!(keeping.take(7 * page));
         budget.give(7 * page);
         // One that is being written while there is time goes meanwhile.
         assert!(keeping.has_unwritten());
         keeping.write_one();
-        assert!(!keeping.has_unwritten() && budget.used() == 3 * page);
+        assert!(!keeping.has_unwritten() && budget.taken() == 3 * page);
         keeping.forget("a", "t");
-        assert_eq!((budget.used(), keeping.bytes()), (3 * page, 0), "its pages are being written");
+        assert_eq!((budget.taken(), keeping.bytes()), (3 * page, 0), "its pages are being written");
         porter.carry(&folder, || {});
         keeping.news();
-        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.taken(), 0);
     }
 }

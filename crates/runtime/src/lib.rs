@@ -1,16 +1,18 @@
-//! One model for many apps of a device: who waits, who runs, what may be kept.
+//! Models for the many apps of a device: who waits, who runs, what is in memory.
 //!
-//! A [`Runtime`] holds loaded models and answers [`Chat`] and [`Embed`] requests with them. Each model
-//! has a thread that owns everything that changes; requests reach it through a queue and leave it
+//! A [`Runtime`] answers [`Chat`] and [`Embed`] requests with models that it [loads](Loader) when
+//! somebody asks for them and lets go when nobody does. Each version of a model in memory has a thread
+//! that owns everything that changes; requests reach it through the line of its name and leave it
 //! through their sinks.
 //!
 //! ```text
-//!  start ─ turn ──→ queue ──→ running ──→ sink            (one thread a model)
-//!          tokens,   by app,    a step evaluates all of them together,
-//!          grammar   fair       then each takes its token
-//!                                  │ done
-//!                                  ▼
-//!                                past: keys and values kept for the same app's next request
+//!  start ──→ line ──→ running ──→ sink                    (one thread a version)
+//!            by app,    a step evaluates all of them together,
+//!            fair       then each takes its token
+//!              │           │ done
+//!              ▼           ▼
+//!           steward     past: keys and values kept for the same app's next request
+//!           loads, makes room, switches versions          (one thread)
 //! ```
 //!
 //! | module | what it holds |
@@ -18,41 +20,62 @@
 //! | `turn` | from a request to tokens and a grammar, and from an answer's text to events |
 //! | `calls` | how a model writes calls of tools, and reads them |
 //! | `queue` | whose turn it is |
+//! | `line` | those who wait for a name, and the version that answers them |
+//! | `worker` | the thread of a version: steps, one after another |
 //! | `past` | prefixes that were evaluated before, by app |
 //! | `kept`, `porter` | what goes to the disk and comes from there; the thread that carries it |
 //! | `budget` | bytes that may be used |
-//! | `worker` | the thread: steps, one after another |
+//! | `plan` | what has to leave memory so that something else fits |
+//! | `residents` | the models that there are |
+//! | `steward` | the thread that brings them and takes them away |
+//! | `loader` | where they come from |
+//! | `others` | those who answer and are no engine |
+//! | `keeper` | what is told of all this, and what may be asked of it |
 //!
-//! The crate knows no network and no wire format, and of files the folder that it may be handed. An answer does not depend on who else
-//! is being answered, bit for bit: engines are loaded steady.
+//! The crate knows no network and no wire format, and of files the folder that it may be handed. An
+//! answer does not depend on who else is being answered, bit for bit: engines are loaded steady.
 
+mod bell;
 mod budget;
 mod calls;
 mod fingerprint;
+mod keeper;
 mod kept;
+mod line;
+mod loader;
+mod others;
 mod past;
+mod plan;
 mod porter;
 mod queue;
+mod residents;
+mod steward;
 mod turn;
 mod worker;
 
+pub use fingerprint::Fingerprint;
+pub use loader::{Happened, Loader, Source};
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use ondine_chat::{Chat, ChatError, Embed, Embedded, Model, Request, Sink, Status};
+use ondine_chat::{Chat, ChatError, Embed, Embedded, Keep, Model, Prompt, Request, Sink};
 use ondine_engine::{EmbedOptions, Embedder, Engine};
 use ondine_spill::Folder;
 
-pub use fingerprint::Fingerprint;
-use turn::Turn;
-use worker::{Arrival, Desk};
+use line::Line;
+use loader::Body;
+use others::Other;
+use residents::Residents;
+use steward::Steward;
 
 /// Limits of a runtime. Each is told to whoever meets it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of weights, keys, values and scratch memory together.
     pub memory: u64,
-    /// Requests of one app that wait.
+    /// Requests of one app that wait for one model.
     pub waiting_of_app: usize,
     /// Requests that wait for one model.
     pub waiting: usize,
@@ -60,62 +83,74 @@ pub struct Limits {
     pub running: usize,
     /// Tokens of an answer whose request names no bound.
     pub answer: usize,
+    /// How long a model stays in memory when nobody uses it and nobody said otherwise.
+    pub keep: Keep,
+    /// How long a model that others wait for answers at least before it makes room for them.
+    pub turn: Duration,
 }
 
 impl Default for Limits {
+    /// Five minutes is what other services have made people used to.
     fn default() -> Limits {
-        Limits { memory: u64::MAX, waiting_of_app: 256, waiting: 1024, running: 16, answer: 4096 }
+        Limits {
+            memory: u64::MAX,
+            waiting_of_app: 256,
+            waiting: 1024,
+            running: 16,
+            answer: 4096,
+            keep: Keep::Seconds(300),
+            turn: Duration::from_secs(2),
+        }
     }
 }
 
-struct Loaded {
-    about: Model,
-    engine: Arc<Engine>,
-    desk: Arc<Desk>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Loaded models, and a thread for each.
+/// Models, in memory and not, and those who answer with them.
 pub struct Runtime {
-    limits: Limits,
-    budget: Arc<budget::Budget>,
-    folder: Option<Arc<Folder>>,
-    /// In the order in which they were added.
-    models: Vec<Loaded>,
-    /// They answer one at a time: an encoder uses all threads for a text anyway.
-    embedders: Vec<(Model, Mutex<Embedder>)>,
+    residents: Arc<Residents>,
+    others: Vec<Other>,
+    steward: Option<JoinHandle<()>>,
 }
 
 impl Runtime {
-    /// Without models.
+    /// Without models but those that are added.
     pub fn new(limits: Limits) -> Runtime {
-        let budget = Arc::new(budget::Budget::new(limits.memory));
-        Runtime { limits, budget, folder: None, models: Vec::new(), embedders: Vec::new() }
+        Runtime::over(Residents::new(limits, None))
+    }
+
+    /// With the models of a loader, none of them in memory yet.
+    pub fn with_loader(limits: Limits, loader: Arc<dyn Loader>) -> Runtime {
+        Runtime::over(Residents::new(limits, Some(loader)))
+    }
+
+    fn over(residents: Residents) -> Runtime {
+        let residents = Arc::new(residents);
+        let steward = Steward::new(Arc::clone(&residents));
+        let thread = std::thread::Builder::new().name("steward".into());
+        let steward = thread.spawn(move || steward.work());
+        // As for `std::thread::spawn`: a system that has no thread at the start has none later.
+        let steward = steward.expect("a thread for the steward");
+        Runtime { residents, others: Vec::new(), steward: Some(steward) }
     }
 
     /// Keys and values of kept conversations go into `folder` when their bytes are wanted, when nobody
-    /// is served for a moment, and at the end; and come back from there. Said before the first model
-    /// is added.
+    /// is served for a moment, and at the end; and come back from there. Said once, before the first
+    /// model is there.
     pub fn spill_to(&mut self, folder: Arc<Folder>) {
-        self.folder = Some(folder);
+        self.residents.spill_to(folder);
     }
 
     /// The conversation `id` of an app is no more: what is kept for it goes from memory and disk.
     pub fn forget(&self, app: &str, id: &str) {
-        if let Some(folder) = &self.folder {
-            folder.forget(app, id);
-        }
-        for loaded in &self.models {
-            loaded.desk.forget(app, id);
-        }
+        self.residents.forget(app, id);
     }
 
-    /// Adds a model that answers. It should be loaded [steady](ondine_engine::EngineOptions::steady):
-    /// else answers may hang on who else is being answered. What `about` says of names, bytes and
-    /// files is believed; what the engine knows better is filled in.
+    /// Adds a model that answers, is there already and stays. It should be loaded
+    /// [steady](ondine_engine::EngineOptions::steady): else answers may hang on who else is being
+    /// answered. What `about` says of names, bytes and files is believed; what the engine knows better
+    /// is filled in.
     ///
     /// # Errors
-    /// Weights beyond the budget.
+    /// Weights and scratch memory beyond the budget.
     pub fn add(&mut self, about: Model, engine: Arc<Engine>) -> Result<(), ChatError> {
         let fingerprint = Fingerprint::of_hex(about.sha256.as_deref().unwrap_or_default());
         self.add_known(about, engine, fingerprint)
@@ -124,78 +159,92 @@ impl Runtime {
     /// Adds a model as [`Runtime::add`] does, whose fingerprint may be told later.
     ///
     /// # Errors
-    /// Weights beyond the budget.
+    /// Weights and scratch memory beyond the budget.
     pub fn add_known(
         &mut self,
-        mut about: Model,
+        about: Model,
         engine: Arc<Engine>,
         fingerprint: Fingerprint,
     ) -> Result<(), ChatError> {
-        self.budget.take_for(&about.name, about.bytes)?;
-        about.context = engine.shape().context;
-        about.chats = true;
-        about.tools = engine.template().is_ok_and(|t| calls::knows_tools(t.source()));
-        about.family.clone_from(&engine.shape().architecture);
-        let (budget, folder) = (Arc::clone(&self.budget), self.folder.clone());
-        let desk = Arc::new(Desk::new(self.limits, budget, folder, fingerprint));
-        let (theirs, its) = (Arc::clone(&desk), Arc::clone(&engine));
-        let work = move || worker::work(&its, &theirs);
-        let thread = std::thread::Builder::new()
-            .name(format!("model {}", about.name))
-            .spawn(work)
-            .map_err(|error| ChatError::Internal(format!("no thread for a model: {error}")))?;
-        self.models.push(Loaded { about, engine, desk, thread: Some(thread) });
-        Ok(())
+        let scratch = loader::scratch(engine.shape());
+        self.residents.pin(about, Body::Engine(engine), scratch, fingerprint)
     }
 
-    /// Adds a model that turns texts into vectors.
+    /// Adds a model that turns texts into vectors, is there already and stays.
     ///
     /// # Errors
-    /// Weights beyond the budget.
-    pub fn add_embedder(&mut self, mut about: Model, embedder: Embedder) -> Result<(), ChatError> {
-        self.budget.take_for(&about.name, about.bytes)?;
-        about.context = embedder.shape().context;
-        about.chats = false;
-        about.family.clone_from(&embedder.shape().architecture);
-        self.embedders.push((about, Mutex::new(embedder)));
+    /// Weights and scratch memory beyond the budget.
+    pub fn add_embedder(&mut self, about: Model, embedder: Embedder) -> Result<(), ChatError> {
+        let scratch = loader::scratch(embedder.shape());
+        let body = Body::Embedder(Arc::new(Mutex::new(embedder)));
+        self.residents.pin(about, body, scratch, Fingerprint::default())
+    }
+
+    /// Adds somebody else who answers conversations, one at a time and before [`Chat::start`] returns:
+    /// the runtime gives them a queue and a thread. Where the loader has a model of the same name, that
+    /// one goes on with plain texts. `memory` is how many bytes they take, from now on.
+    ///
+    /// # Errors
+    /// Memory beyond the budget.
+    pub fn add_chat(
+        &mut self,
+        about: Model,
+        memory: u64,
+        chat: Arc<dyn Chat>,
+    ) -> Result<(), ChatError> {
+        let account = self.residents.open(&about.name, memory)?;
+        self.residents.budget.fix(memory);
+        self.others.push(Other::new(about, chat, self.residents.limits, account)?);
         Ok(())
     }
 
-    /// What is going on now.
-    pub fn status(&self) -> Status {
-        let of = |loaded: &Loaded| {
-            let mut status = loaded.desk.status();
-            (status.loaded, status.bytes) = (true, loaded.about.bytes);
-            status.sha256.clone_from(&loaded.about.sha256);
-            (loaded.about.name.clone(), status)
-        };
-        Status {
-            models: self.models.iter().map(of).collect(),
-            memory_used: self.budget.used(),
-            memory: self.limits.memory,
+    /// Brings a model into memory that stays there until room is needed.
+    ///
+    /// # Errors
+    /// No such model, or one that cannot be loaded.
+    pub fn hold(&self, name: &str) -> Result<(), ChatError> {
+        if self.other(name).is_some() {
+            return Ok(());
         }
+        let line = self.residents.line(name)?;
+        line.lock().usual = Keep::Always;
+        line.visit(Keep::Usual).map(|_| ())
     }
 
     /// Takes no more requests, and waits until those that run are answered. Those that still wait in
     /// the queue are told that the service ends.
     pub fn finish(&mut self) {
-        for loaded in &self.models {
-            loaded.desk.close();
-        }
-        for loaded in &mut self.models {
-            if let Some(thread) = loaded.thread.take() {
-                // A worker that panicked has lost its requests; their sinks are gone with it.
-                let _ = thread.join();
-            }
+        self.residents.close();
+        self.others.iter().for_each(Other::close);
+        self.others.iter_mut().for_each(Other::join);
+        if let Some(steward) = self.steward.take() {
+            // It holds nobody's request.
+            let _ = steward.join();
         }
     }
 
-    fn find(&self, name: &str) -> Result<&Loaded, ChatError> {
-        let mut models = self.models.iter();
-        let found = models.find(|m| name.is_empty() || m.about.name == name);
-        found.ok_or_else(|| ChatError::NoModel {
-            name: name.to_owned(),
-            known: self.models.iter().map(|m| m.about.name.clone()).collect(),
+    /// Who else answers to this name.
+    fn other(&self, name: &str) -> Option<&Other> {
+        self.others.iter().find(|other| other.about.name == name)
+    }
+
+    /// The name that is meant, where none is said: that of the first model that does such work.
+    fn named(&self, name: &str, chats: bool) -> String {
+        if !name.is_empty() {
+            return name.to_owned();
+        }
+        let mut models = self.models().into_iter();
+        models.find(|model| model.chats == chats).map(|model| model.name).unwrap_or_default()
+    }
+
+    /// The line of a name; those of others who answer are among what is known.
+    fn line(&self, name: &str) -> Result<Arc<Line>, ChatError> {
+        self.residents.line(name).map_err(|error| match error {
+            ChatError::NoModel { name, .. } => {
+                let known = self.models().into_iter().map(|model| model.name).collect();
+                ChatError::NoModel { name, known }
+            }
+            other => other,
         })
     }
 }
@@ -207,35 +256,76 @@ impl Drop for Runtime {
 }
 
 impl Chat for Runtime {
-    fn start(&self, request: Request, sink: Sink) -> Result<(), ChatError> {
-        let loaded = self.find(&request.model)?;
-        let turn = Turn::new(&loaded.engine, &request, self.limits.answer)?;
-        let Request { app, session, background, .. } = request;
-        loaded.desk.enter(&loaded.engine, Arrival::new(app, session, background, turn, sink))
+    /// Returns at once, also where the model has to be loaded first: the request then waits in the
+    /// queue, and what is wrong with it is told when the model is there.
+    fn start(&self, mut request: Request, sink: Sink) -> Result<(), ChatError> {
+        let name = self.named(&request.model, true);
+        if let Some(other) = self.other(&name)
+            && (matches!(request.prompt, Prompt::Messages(_))
+                || self.residents.line(&name).is_err())
+        {
+            return other.start(request, sink);
+        }
+        let line = self.line(&name)?;
+        request.model.clone_from(&line.name);
+        line.enter(request, sink)
     }
 
+    /// Waits for the model where it has to be loaded first.
     fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
-        turn::count(&self.find(&request.model)?.engine, request)
+        let name = self.named(&request.model, true);
+        if let Some(other) = self.other(&name)
+            && matches!(request.prompt, Prompt::Messages(_))
+        {
+            return other.count_tokens(request);
+        }
+        let visit = self.line(&name)?.visit(Keep::Usual)?;
+        match visit.body() {
+            Body::Engine(engine) => turn::count(engine, request),
+            Body::Embedder(_) => {
+                let what = format!("model {name:?} turns texts into vectors; it does not answer");
+                Err(ChatError::invalid("model", what))
+            }
+        }
     }
 
     fn models(&self) -> Vec<Model> {
-        let models = self.models.iter().map(|m| &m.about);
-        models.chain(self.embedders.iter().map(|(about, _)| about)).cloned().collect()
+        let models = self.residents.models().into_iter();
+        let mut models: Vec<Model> = models
+            .map(|model| self.other(&model.name).map_or(model, |other| other.about.clone()))
+            .collect();
+        for other in &self.others {
+            if models.iter().all(|model| model.name != other.about.name) {
+                models.push(other.about.clone());
+            }
+        }
+        models
     }
 }
 
 impl Embed for Runtime {
+    /// Waits for the model where it has to be loaded first.
     fn embed(&self, model: &str, texts: &[String]) -> Result<Embedded, ChatError> {
-        let mut embedders = self.embedders.iter();
-        let Some((_, embedder)) = embedders.find(|(m, _)| model.is_empty() || m.name == model)
-        else {
-            if self.find(model).is_ok() {
-                let what = format!("model {model:?} answers; it does not turn texts into vectors");
-                return Err(ChatError::invalid("model", what));
-            }
-            let known = self.embedders.iter().map(|(m, _)| m.name.clone()).collect();
-            return Err(ChatError::NoModel { name: model.to_owned(), known });
+        let unknown = || {
+            let models = self.models().into_iter().filter(|model| !model.chats);
+            let known = models.map(|model| model.name).collect();
+            ChatError::NoModel { name: model.to_owned(), known }
         };
+        let answers = || {
+            let what = format!("model {model:?} answers; it does not turn texts into vectors");
+            ChatError::invalid("model", what)
+        };
+        let name = self.named(model, false);
+        match self.models().iter().find(|model| model.name == name) {
+            Some(model) if model.chats => return Err(answers()),
+            _ => {}
+        }
+        let line = self.residents.line(&name).map_err(|error| match error {
+            ChatError::NoModel { .. } => unknown(),
+            other => other,
+        })?;
+        let visit = line.visit(Keep::Usual)?;
+        let Body::Embedder(embedder) = visit.body() else { return Err(answers()) };
         let embedder = embedder.lock().unwrap_or_else(PoisonError::into_inner);
         let mut embedded = Embedded::default();
         for text in texts {
@@ -244,6 +334,8 @@ impl Embed for Runtime {
             embedded.tokens += one.tokens;
             embedded.vectors.push(one.vector);
         }
+        drop(embedder);
+        line.lock().tokens += embedded.tokens as u64;
         Ok(embedded)
     }
 }

@@ -91,6 +91,12 @@ impl<T> Fair<T> {
         Some((name, item))
     }
 
+    /// Those who are the first of their app, in either queue: who has waited longest is among them.
+    pub(crate) fn fronts(&self) -> impl Iterator<Item = &T> {
+        let queues = self.apps.values().flat_map(|app| [&app.foreground, &app.background]);
+        queues.filter_map(VecDeque::front)
+    }
+
     /// Puts back what was taken and could not be served, at the front.
     pub(crate) fn unpop(&mut self, app: &str, background: bool, item: T) {
         self.push(app, background, item);

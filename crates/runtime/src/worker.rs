@@ -1,5 +1,5 @@
-//! A model's thread. It owns everything that changes: who runs, what is kept. Others put requests on
-//! its [`Desk`].
+//! The thread of a version of a model. It owns everything that changes: who runs, what is kept. What
+//! waits is on its [`Desk`], until another version answers: it then ends with those who run.
 //!
 //! ```text
 //! for ever
@@ -12,32 +12,25 @@
 //! in [`STEP_S`], by the pace of the steps before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ondine_chat::{ChatError, Event, FinishReason, ModelStatus, Sink, Timing, TokenLogprob, Usage};
+use ondine_chat::{ChatError, Event, FinishReason, Sink, Timing, TokenLogprob, Usage};
 use ondine_engine::{
     Engine, FinishReason as Ended, Session, SessionOptions, Share, Speech, Step, evaluate_together,
 };
 use ondine_model::{BATCH, Scratch};
-use ondine_spill::Folder;
 
-use crate::Limits;
-use crate::budget::Budget;
-use crate::fingerprint::Fingerprint;
 use crate::kept::{Disk, Fetched, Keeping};
+use crate::line::{Arrival, Desk, Serving, State, bytes_for};
 use crate::porter::Porter;
-use crate::queue::Fair;
-use crate::turn::{Reading, Turn};
+use crate::turn::Reading;
 
 /// How long a step may take while somebody speaks, in seconds: half of what a listener is promised.
 const STEP_S: f64 = 0.07;
 
 /// Tokens of a prompt that a step takes at least.
 const PIECE_MIN: usize = 16;
-
-/// How long a full queue asks people to stay away, in seconds.
-const RETRY_AFTER_S: u64 = 2;
 
 /// How often those who wait are asked whether they still do.
 const ASK: Duration = Duration::from_millis(150);
@@ -48,137 +41,10 @@ const WAIT_FOR_BYTES: Duration = Duration::from_millis(20);
 /// How long nobody must be served before what is kept is written to the disk.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// A request on its way to the thread.
-pub(crate) struct Arrival {
-    app: String,
-    /// The kept conversation that it continues.
-    id: Option<String>,
-    background: bool,
-    turn: Turn,
-    sink: Sink,
-    came: Instant,
-}
-
-impl Arrival {
-    pub(crate) fn new(
-        app: String,
-        id: Option<String>,
-        background: bool,
-        turn: Turn,
-        sink: Sink,
-    ) -> Arrival {
-        Arrival { app, id, background, turn, sink, came: Instant::now() }
-    }
-}
-
-/// Where requests are put down, and where the thread says what it does.
-pub(crate) struct Desk {
-    limits: Limits,
-    budget: Arc<Budget>,
-    folder: Option<Arc<Folder>>,
-    fingerprint: Fingerprint,
-    state: Mutex<State>,
-    came: Condvar,
-}
-
-struct State {
-    queue: Fair<Arrival>,
-    closed: bool,
-    /// Conversations that are no more, by app.
-    forgotten: Vec<(String, String)>,
-    status: ModelStatus,
-}
-
-impl Desk {
-    pub(crate) fn new(
-        limits: Limits,
-        budget: Arc<Budget>,
-        folder: Option<Arc<Folder>>,
-        fingerprint: Fingerprint,
-    ) -> Desk {
-        let state = State {
-            queue: Fair::new(),
-            closed: false,
-            forgotten: Vec::new(),
-            status: ModelStatus::default(),
-        };
-        let (state, came) = (Mutex::new(state), Condvar::new());
-        Desk { limits, budget, folder, fingerprint, state, came }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a request down, if there is room.
-    pub(crate) fn enter(&self, engine: &Engine, arrival: Arrival) -> Result<(), ChatError> {
-        let needed = bytes_for(engine, &arrival.turn);
-        let (budget, available) = (self.budget.total(), self.budget.beside_weights());
-        if needed > available {
-            let what = format!(
-                "a prompt of {} tokens and an answer of {}",
-                arrival.turn.tokens.len(),
-                arrival.turn.answer
-            );
-            return Err(ChatError::Memory { what, needed, available, budget });
-        }
-        let mut state = self.lock();
-        if state.closed {
-            return Err(ChatError::ShuttingDown);
-        }
-        let busy = |limit: String, value: usize| ChatError::Busy {
-            limit,
-            value: value as u64,
-            retry_after_s: RETRY_AFTER_S,
-        };
-        if state.queue.len_of(&arrival.app) >= self.limits.waiting_of_app {
-            let limit = format!("the number of waiting requests of app {:?}", arrival.app);
-            return Err(busy(limit, self.limits.waiting_of_app));
-        }
-        if state.queue.len() >= self.limits.waiting {
-            let limit = "the number of requests waiting for this model".to_owned();
-            return Err(busy(limit, self.limits.waiting));
-        }
-        let (app, background) = (arrival.app.clone(), arrival.background);
-        state.queue.push(&app, background, arrival);
-        self.came.notify_one();
-        Ok(())
-    }
-
-    /// A conversation is no more, and what is kept of it goes.
-    pub(crate) fn forget(&self, app: &str, id: &str) {
-        self.lock().forgotten.push((app.to_owned(), id.to_owned()));
-        self.came.notify_one();
-    }
-
-    /// Wakes the thread, if it waits: something changed that it may look at.
-    pub(crate) fn wake(&self) {
-        // Under the lock, so that it has not looked already and not begun to wait.
-        let _state = self.lock();
-        self.came.notify_one();
-    }
-
-    /// Nobody enters any more.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.came.notify_one();
-    }
-
-    pub(crate) fn status(&self) -> ModelStatus {
-        let state = self.lock();
-        ModelStatus { waiting: state.queue.counts(), ..state.status.clone() }
-    }
-}
-
-/// Bytes of keys and values that a request may come to need.
-fn bytes_for(engine: &Engine, turn: &Turn) -> u64 {
-    let positions = turn.tokens.len().saturating_add(turn.answer);
-    engine.shape().cache().bytes_for(positions).map_or(u64::MAX, |bytes| bytes as u64)
-}
-
 /// A request that is being answered.
 struct Running {
     app: String,
+    /// The kept conversation that it continues.
     id: Option<String>,
     session: Session,
     speech: Speech,
@@ -194,8 +60,9 @@ struct Running {
     number: u64,
 }
 
-/// Takes requests and answers them until the desk is closed and empty.
-pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
+/// Takes requests and answers them until the line is closed or another version answers, and those who
+/// run are done.
+pub(crate) fn work(engine: &Arc<Engine>, serving: &Serving, desk: &Desk) {
     let porter = Porter::default();
     std::thread::scope(|scope| {
         // However this ends, the porter ends with it.
@@ -209,6 +76,7 @@ pub(crate) fn work(engine: &Arc<Engine>, desk: &Desk) {
         let disk = disk.map(|folder| Disk::new(folder, &porter, engine, &desk.fingerprint));
         let mut worker = Worker {
             engine,
+            serving,
             desk,
             running: Vec::new(),
             fetching: Vec::new(),
@@ -240,6 +108,7 @@ struct Fetching {
 
 struct Worker<'a> {
     engine: &'a Arc<Engine>,
+    serving: &'a Serving,
     desk: &'a Desk,
     running: Vec<Running>,
     fetching: Vec<Fetching>,
@@ -261,21 +130,21 @@ impl Worker<'_> {
         loop {
             self.hear();
             let mut state = self.desk.lock();
-            if state.closed && state.queue.len() > 0 {
-                let ended: Vec<Arrival> = state.queue.drain().collect();
-                drop(state);
-                for mut arrival in ended {
-                    (arrival.sink)(Event::Failed(ChatError::ShuttingDown));
-                }
-                continue;
-            }
+            let ends = state.closed || !state.is_serving(self.desk.number);
             let admitted = self.running.len() + self.fetching.len();
-            if state.closed && admitted == 0 {
+            if ends && admitted == 0 {
                 return false;
             }
-            let room = admitted < self.desk.limits.running;
-            let next = if room { state.queue.pop() } else { None };
-            let Some((_, arrival)) = next else {
+            let doing = state.doing.entry(self.desk.number).or_default();
+            let shed = std::mem::take(&mut doing.shed);
+            if shed > 0 && !ends {
+                drop(state);
+                self.kept.shed(shed);
+                continue;
+            }
+            let room = !ends && admitted < self.desk.limits.running;
+            let next = if room { state.next(self.desk.number) } else { None };
+            let Some(waiting) = next else {
                 if !self.running.is_empty() {
                     return true;
                 }
@@ -283,12 +152,14 @@ impl Worker<'_> {
                 continue;
             };
             drop(state);
+            let Some(arrival) = self.desk.receive(waiting, self.serving) else { continue };
             if let Err(arrival) = self.begin(arrival) {
-                let (app, background) = (arrival.app.clone(), arrival.background);
-                self.desk.lock().queue.unpop(&app, background, *arrival);
+                self.desk.put_back(*arrival);
                 if !self.running.is_empty() {
                     return true;
                 }
+                let busy = !self.fetching.is_empty();
+                self.desk.lock().doing.entry(self.desk.number).or_default().busy = busy;
                 self.ask();
                 std::thread::sleep(WAIT_FOR_BYTES);
             }
@@ -296,12 +167,18 @@ impl Worker<'_> {
     }
 
     /// Waits until there is something to do. Where nobody came for a moment, what is kept is written.
-    fn rest(&mut self, state: MutexGuard<'_, State>) {
-        if self.kept.has_news() || !state.forgotten.is_empty() {
+    fn rest(&mut self, mut state: MutexGuard<'_, State>) {
+        let doing = state.doing.entry(self.desk.number).or_default();
+        doing.kept = self.kept.bytes();
+        if self.kept.has_news() || !doing.forgotten.is_empty() {
             return;
         }
-        if self.running.len() + self.fetching.len() > 0 || !self.kept.has_unwritten() {
-            drop(self.desk.came.wait(state).unwrap_or_else(PoisonError::into_inner));
+        if self.fetching.is_empty() {
+            self.desk.rest(&mut state);
+        }
+        let changed = &self.desk.line.changed;
+        if !self.fetching.is_empty() || !self.kept.has_unwritten() {
+            drop(changed.wait(state).unwrap_or_else(PoisonError::into_inner));
             return;
         }
         let left = IDLE.saturating_sub(self.served.elapsed());
@@ -309,8 +186,7 @@ impl Worker<'_> {
             drop(state);
             return self.kept.write_one();
         }
-        let woken = self.desk.came.wait_timeout(state, left);
-        drop(woken.unwrap_or_else(PoisonError::into_inner));
+        drop(changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Hears what the disk did, and what is to be forgotten.
@@ -322,7 +198,10 @@ impl Worker<'_> {
                 self.start(arrival, bytes, session);
             }
         }
-        for (app, id) in std::mem::take(&mut self.desk.lock().forgotten) {
+        let doing = &mut self.desk.lock().doing;
+        let forgotten =
+            doing.get_mut(&self.desk.number).map(|own| std::mem::take(&mut own.forgotten));
+        for (app, id) in forgotten.unwrap_or_default() {
             self.kept.forget(&app, &id);
         }
     }
@@ -331,8 +210,13 @@ impl Worker<'_> {
     fn begin(&mut self, arrival: Arrival) -> Result<(), Box<Arrival>> {
         let bytes = bytes_for(self.engine, &arrival.turn);
         if !self.kept.take(bytes) {
+            // What is being written will do, or nothing of its own does.
+            if self.kept.owed() == 0 {
+                self.desk.lacks(bytes);
+            }
             return Err(Box::new(arrival));
         }
+        self.desk.lacks(0);
         match self.kept.fetch(&arrival.app, &arrival.turn.tokens, self.token_s) {
             Some(job) => self.fetching.push(Fetching { arrival, bytes, job }),
             None => self.start(arrival, bytes, None),
@@ -386,10 +270,10 @@ impl Worker<'_> {
             spoke: None,
             number: self.admitted,
             app: arrival.app,
-            id: arrival.id,
+            id: arrival.request.session.clone(),
             sink: arrival.sink,
         });
-        self.desk.lock().status.cached_tokens += cached_tokens as u64;
+        self.desk.lock().cached_tokens += cached_tokens as u64;
     }
 
     /// How many tokens of each who runs are evaluated in this step: everybody who speaks has one, and
@@ -457,15 +341,15 @@ impl Worker<'_> {
         for (app, tokens) in served {
             state.queue.pay(&app, tokens);
         }
-        let running = &self.running;
-        state.queue.tidy(|app| running.iter().any(|one| one.app == app));
         let mut by_app = BTreeMap::new();
-        for one in running {
+        for one in &self.running {
             *by_app.entry(one.app.clone()).or_default() += 1;
         }
-        state.status.running = by_app;
-        state.status.kept_bytes = self.kept.bytes();
-        state.status.tokens += tokens as u64;
+        let own = state.doing.entry(self.desk.number).or_default();
+        (own.running, own.kept) = (by_app, self.kept.bytes());
+        let served: Vec<String> = state.apps_served();
+        state.queue.tidy(|app| served.iter().any(|one| one == app));
+        state.tokens += tokens as u64;
         drop(state);
         self.served = Instant::now();
         self.ask();
@@ -475,13 +359,13 @@ impl Worker<'_> {
     fn ask(&mut self) {
         if self.asked.elapsed() >= ASK {
             self.asked = Instant::now();
-            let still = |before, arrival: &mut Arrival| (arrival.sink)(Event::Waiting { before });
-            self.desk.lock().queue.retain(still);
+            self.desk.line.ask();
         }
     }
 
     /// Its bytes are free again, but for those of a past that is kept while nobody wants them.
-    fn end(&mut self, one: Running) {
+    fn end(&mut self, mut one: Running) {
+        one.session.forget_logits();
         self.kept.keep(&one.app, one.id, one.session, one.bytes);
     }
 }

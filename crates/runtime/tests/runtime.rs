@@ -6,11 +6,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use ondine_chat::{
-    Answer, Chat, ChatError, Embed, Event, FinishReason, Format, Message, Model, Overflow, Request,
-    Sampling, Tool, ToolChoice,
+    Answer, Chat, ChatError, Embed, Event, FinishReason, Format, Keeper, Message, Model, Overflow,
+    Request, Sampling, Tool, ToolChoice,
 };
 use ondine_engine::{Engine, EngineOptions};
 use ondine_format::{ModelFile, Value, gguf, write};
+use ondine_model::{BATCH, Scratch};
 use ondine_runtime::{Limits, Runtime};
 use ondine_tensor::Bytes;
 use serde_json::json;
@@ -167,11 +168,12 @@ fn a_full_queue_says_which_limit_and_when_to_come_back() {
 #[test]
 fn bytes_are_promised_before_they_are_used_and_given_back() {
     let file = file();
-    // Room for one such answer beside the weights, and not for two.
-    let memory = 1000 + 600_000;
     let options = EngineOptions { steady: true, ..EngineOptions::default() };
-    let mut tight = Runtime::new(Limits { memory, ..Limits::default() });
     let engine = Engine::load(&file, options).unwrap();
+    let scratch = Scratch::bytes_for(engine.shape(), BATCH).unwrap() as u64;
+    // Room for one such answer beside the weights, and not for two.
+    let memory = 1000 + scratch + 600_000;
+    let mut tight = Runtime::new(Limits { memory, ..Limits::default() });
     let error = tight.add(about("vast", memory + 1), Arc::clone(&engine)).unwrap_err();
     assert!(matches!(error, ChatError::Memory { .. }), "{error}");
     tight.add(about("small", 1000), engine).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ondine_chat::{Answer, Chat, Model, Request, Sampling};
+use ondine_chat::{Answer, Chat, Keeper, Model, Request, Sampling};
 use ondine_engine::{Engine, EngineOptions};
 use ondine_format::gguf;
 use ondine_runtime::{Fingerprint, Limits, Runtime};
@@ -144,7 +144,8 @@ fn under_a_cap_sessions_go_to_the_disk_and_come_back_the_same() {
     // Room for two conversations at their longest, of six.
     let rounds = 4;
     let longest = engine().encode_text(&text(5, rounds * 2)).unwrap().len() + 8;
-    let memory = 2 * shape.bytes_for(longest).unwrap() as u64;
+    let fixed = start(None, u64::MAX, known()).status().memory_used;
+    let memory = fixed + 2 * shape.bytes_for(longest).unwrap() as u64;
     let requests: Vec<Request> = (0..rounds)
         .flat_map(|round| (0..6).map(move |i| (round, i)))
         .map(|(round, i)| turn(["a", "b"][i % 2], Some(&format!("s{i}")), &text(i, round * 2)))

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ondine_chat::{Tool, ToolChoice};
+use ondine_chat::{Keep, Tool, ToolChoice};
 use serde_json::{Value, json};
 
 use crate::Limits;
@@ -28,6 +28,21 @@ pub(crate) fn id(prefix: &str) -> String {
         hasher.finish()
     };
     format!("{prefix}{:016x}{:016x}", word(&KEYS.0), word(&KEYS.1))
+}
+
+/// How long a model stays: seconds as a number, or a time as a text. Less than nothing is always.
+pub(crate) fn keep(path: &str, value: Option<&Value>) -> Result<Keep, Trouble> {
+    let wrong = || Trouble::at(path, ondine_chat::NoTime.to_string());
+    match value {
+        None | Some(Value::Null) => Ok(Keep::Usual),
+        Some(Value::String(text)) => text.parse().map_err(|_| wrong()),
+        Some(Value::Number(number)) => match number.as_f64() {
+            Some(seconds) if seconds < 0.0 => Ok(Keep::Always),
+            Some(seconds) => Ok(Keep::Seconds(seconds.ceil() as u64)),
+            None => Err(wrong()),
+        },
+        Some(_) => Err(wrong()),
+    }
 }
 
 /// Seconds since 1970, whole.
@@ -195,6 +210,26 @@ mod tests {
         let (a, b) = (id("x-"), id("x-"));
         assert_ne!(a, b);
         assert_eq!((&a[..2], a.len()), ("x-", 34));
+    }
+
+    #[test]
+    fn a_time_to_stay_is_a_number_or_a_text() {
+        for (value, expected) in [
+            (json!(null), Some(Keep::Usual)),
+            (json!(0), Some(Keep::Seconds(0))),
+            (json!(90), Some(Keep::Seconds(90))),
+            (json!(0.5), Some(Keep::Seconds(1))),
+            (json!(-1), Some(Keep::Always)),
+            (json!(1e300), Some(Keep::Seconds(u64::MAX))),
+            (json!("5m"), Some(Keep::Seconds(300))),
+            (json!("-1"), Some(Keep::Always)),
+            (json!("soon"), None),
+            (json!(true), None),
+            (json!([5]), None),
+        ] {
+            assert_eq!(keep("keep_alive", Some(&value)).ok(), expected, "{value}");
+        }
+        assert_eq!(keep("keep_alive", None).ok(), Some(Keep::Usual));
     }
 
     #[test]

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use ondine_chat::{Answer, ChatError, Event, Sink, Usage};
 
 use crate::bill::Bill;
 use crate::ending::Ending;
-use crate::meter::Meter;
+use crate::meter::{Counters, Meter};
 use crate::trouble::{Kind, Trouble};
 
 /// The reading end: events of one request's answers, each with the answer's index.
@@ -112,6 +113,9 @@ struct Source {
     index: usize,
     over: bool,
     bill: Bill,
+    counters: Arc<Counters>,
+    /// When its last token came. Timed here: on the other end pieces have grown together.
+    token: Option<Instant>,
 }
 
 impl Source {
@@ -120,6 +124,10 @@ impl Source {
             return false;
         }
         self.over = matches!(event, Event::Finished { .. } | Event::Failed(_));
+        if matches!(event, Event::Text { .. }) {
+            let now = Instant::now();
+            self.counters.token(now, self.token.replace(now));
+        }
         let computed = self.bill.see(&event);
         self.shared.push(self.index, event, computed)
     }
@@ -142,9 +150,14 @@ impl Feed {
 
     /// A sink for the next answer; its index is how many there were before.
     pub(crate) fn sink(&mut self) -> Sink {
-        let bill = Bill::new(self.meter.admitted().clone());
-        let shared = self.shared.clone();
-        let mut source = Source { shared, index: self.open, over: false, bill };
+        let mut source = Source {
+            shared: self.shared.clone(),
+            index: self.open,
+            over: false,
+            bill: Bill::new(self.meter.admitted().clone()),
+            counters: self.meter.admitted().counters.clone(),
+            token: None,
+        };
         self.open += 1;
         Box::new(move |event| source.take(event))
     }

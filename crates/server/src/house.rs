@@ -24,7 +24,7 @@ use crate::openai::responses::Kept;
 use crate::route::{self, Route};
 use crate::trouble::{Kind, Trouble};
 use crate::{
-    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, openapi,
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, memory, ollama, openai, openapi,
     sessions, wire,
 };
 
@@ -160,6 +160,7 @@ pub(crate) fn router(server: Server, ending: Ending) -> Router {
     table.extend(anthropic::routes());
     table.extend(ollama::routes());
     table.extend(sessions::routes());
+    table.extend(memory::routes());
     let house = Arc::new(House {
         open: table.iter().filter(|row| row.open).map(|row| row.path).collect(),
         document: openapi::document(&table, &version).to_string().into(),
@@ -216,7 +217,12 @@ async fn health(State(house): State<Arc<House>>) -> (StatusCode, &'static str) {
 
 async fn metrics(State(house): State<Arc<House>>) -> Response {
     let media = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (media, house.counters.page()).into_response()
+    let mut page = house.counters.page();
+    if let Ok(keeper) = house.keeper().cloned() {
+        let status = house.blocking(move |_| Ok(keeper.status())).await;
+        page += &status.map(|status| memory::page(&status)).unwrap_or_default();
+    }
+    (media, page).into_response()
 }
 
 /// The outermost layer.

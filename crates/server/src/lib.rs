@@ -36,6 +36,7 @@ mod hosts;
 mod house;
 mod limits;
 mod log;
+mod memory;
 mod meter;
 mod net;
 mod ollama;
@@ -47,6 +48,7 @@ mod sessions;
 mod stream;
 mod tls;
 mod trouble;
+mod window;
 mod wire;
 
 pub use doors::{App, Doors, OverQuota, Refusal, Tokens};

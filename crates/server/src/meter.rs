@@ -7,15 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ondine_chat::{Event, FinishReason, Usage};
+use serde_json::{Value, json};
 
 use crate::bill::Admitted;
 use crate::histogram::Histogram;
 use crate::log::{self, Log};
 use crate::trouble::Trouble;
+use crate::window::{Timed, Window};
 
 /// All numbers since the start.
 pub(crate) struct Counters {
     numbers: Mutex<Numbers>,
+    begun: Instant,
+    /// Of the last minute. Beside the other numbers, because it is touched at every token.
+    window: Mutex<Window>,
     log: Arc<dyn Log>,
 }
 
@@ -36,12 +41,58 @@ struct Numbers {
     running: u64,
     queued: u64,
     left: u64,
+    finished: u64,
+    failed: u64,
     next_id: u64,
 }
 
 impl Counters {
     pub(crate) fn new(log: Arc<dyn Log>) -> Counters {
-        Counters { numbers: Mutex::new(Numbers::default()), log }
+        let begun = Instant::now();
+        let window = Mutex::new(Window::new(begun));
+        Counters { numbers: Mutex::new(Numbers::default()), begun, window, log }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token came, so long after the one before it in its answer.
+    pub(crate) fn token(&self, now: Instant, before: Option<Instant>) {
+        let mut window = self.window();
+        window.token(now);
+        if let Some(before) = before {
+            let seconds = now.saturating_duration_since(before).as_secs_f64();
+            window.time(now, Timed::BetweenTokens, seconds);
+        }
+    }
+
+    /// Numbers for whoever watches: times and pace are of the last minute, the others since the
+    /// beginning.
+    pub(crate) fn shown(&self, now: Instant) -> Value {
+        let window = self.window();
+        let times = |what| {
+            let at = |share| window.quantile_s(now, what, share);
+            json!({ "p50": at(0.5), "p99": at(0.99) })
+        };
+        let mut shown = json!({
+            "uptime_s": now.saturating_duration_since(self.begun).as_secs(),
+            "latency": {
+                "queue_s": times(Timed::Queue),
+                "first_token_s": times(Timed::FirstToken),
+                "between_tokens_s": times(Timed::BetweenTokens),
+            },
+            "tokens_per_s": window.tokens_per_s(now),
+        });
+        drop(window);
+        let numbers = self.lock();
+        shown["requests"] = json!({
+            "running": numbers.running,
+            "waiting": numbers.queued,
+            "finished": numbers.finished,
+            "failed": numbers.failed,
+        });
+        shown
     }
 
     fn lock(&self) -> MutexGuard<'_, Numbers> {
@@ -138,9 +189,9 @@ impl Counters {
     }
 }
 
-/// A name as it may stand in a label.
-fn label(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+/// A label's value as Prometheus reads it.
+pub(crate) fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// A request that has its status.
@@ -166,6 +217,7 @@ pub(crate) struct Meter {
     usage: Usage,
     /// How it ended; where it has not, the reader went away.
     ended: Option<&'static str>,
+    failed: bool,
     waiting: usize,
 }
 
@@ -181,6 +233,7 @@ impl Meter {
             first_s: None,
             usage: Usage::default(),
             ended: None,
+            failed: false,
             waiting: answers,
         }
     }
@@ -206,6 +259,8 @@ impl Meter {
                 let first_s = self.since.elapsed().as_secs_f64();
                 self.first_s = Some(first_s);
                 self.admitted.counters.lock().first.add(first_s);
+                let mut window = self.admitted.counters.window();
+                window.time(Instant::now(), Timed::FirstToken, first_s);
             }
             Event::Finished { reason, usage } => {
                 self.usage.timing = usage.timing;
@@ -235,6 +290,7 @@ impl Meter {
     /// There will be no answer.
     pub(crate) fn fail(&mut self, trouble: &Trouble) {
         self.ended = Some(trouble.kind.name());
+        self.failed = true;
     }
 
     fn start(&mut self) {
@@ -243,6 +299,10 @@ impl Meter {
             let mut numbers = self.admitted.counters.lock();
             numbers.queued -= 1;
             numbers.running += 1;
+            drop(numbers);
+            let waited_s = self.since.elapsed().as_secs_f64();
+            let mut window = self.admitted.counters.window();
+            window.time(Instant::now(), Timed::Queue, waited_s);
         }
     }
 }
@@ -266,6 +326,8 @@ impl Drop for Meter {
                 numbers.queued -= 1;
             }
             numbers.left += u64::from(self.ended.is_none());
+            numbers.failed += u64::from(self.failed);
+            numbers.finished += u64::from(self.ended.is_some() && !self.failed);
         }
         let fields = [
             ("id", self.id.into()),

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
-use ondine_chat::{Answer, Event, FinishReason, Model, ToolCall, Usage};
+use ondine_chat::{Answer, Event, FinishReason, Keep, Model, ToolCall, Usage};
 use serde_json::{Value, json};
 
 use self::body::{ChatBody, EmbedBody, GenerateBody, ShowBody, Wanted};
 use crate::common::rfc3339;
 use crate::house::{Call, House, Visit, good};
 use crate::log;
+use crate::memory;
 use crate::openapi::ollama as told;
 use crate::route::Route;
 use crate::stream::{self, Encode};
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .takes::<EmbedBody>()
             .gives::<told::OllamaEmbeddings>(),
         Route::get("/api/tags", "Lists the models", tags).gives::<told::OllamaTags>(),
+        Route::get("/api/ps", "Lists the models in memory", running).gives::<told::OllamaRunning>(),
         Route::post("/api/show", "Tells of one model", show)
             .takes::<ShowBody>()
             .gives::<told::OllamaShown>(),
@@ -101,10 +103,23 @@ async fn generate(call: Call) -> Result<Response, Trouble> {
 }
 
 async fn answer(call: Call, wanted: Wanted, kind: Kinds) -> Result<Response, Trouble> {
-    let Wanted { mut request, stream } = wanted;
+    let Wanted { mut request, stream, silent } = wanted;
     let keep_alive = call.house.limits.keep_alive;
     let head = Head { model: request.model.clone(), kind, since: Instant::now() };
     request.model = resolved(&call.house, request.model);
+    if silent {
+        let reason = if request.keep == Keep::Seconds(0) {
+            memory::release(&call.house, request.model).await?;
+            "unload"
+        } else {
+            memory::bring(&call.house, request.model, request.keep).await?;
+            "load"
+        };
+        let mut line = head.line("", &[]);
+        line["done"] = true.into();
+        line["done_reason"] = reason.into();
+        return Ok(good(&line));
+    }
     let (feed, place) = call.ask(vec![request]).await?;
     if stream {
         return Ok(stream::response(feed, Lines { head }, keep_alive, place));
@@ -264,6 +279,33 @@ async fn tags(visit: Visit) -> Response {
         })
         .collect();
     good(&json!({"models": models}))
+}
+
+/// What stays until room is needed ends, in a field that has no word for it, so many seconds from now:
+/// a hundred years.
+const FOREVER_S: u64 = 100 * 365 * 24 * 3600;
+
+/// The models in memory.
+async fn running(visit: Visit) -> Result<Response, Trouble> {
+    let keeper = visit.house.keeper()?.clone();
+    let told = visit.house.blocking(move |house| Ok((keeper.status(), house.chat.models())));
+    let (status, models) = told.await?;
+    let shown = |model: &Model| {
+        let own = status.models.get(&model.name).filter(|own| own.loaded)?;
+        let leaves_s = own.leaves_in_s.unwrap_or(FOREVER_S).min(FOREVER_S);
+        Some(json!({
+            "name": model.name,
+            "model": model.name,
+            "size": own.bytes,
+            "digest": own.sha256.as_deref().unwrap_or_default(),
+            "details": details(model),
+            "expires_at": rfc3339(log::now_s() + leaves_s as f64),
+            "size_vram": 0,
+            "context_length": model.context,
+        }))
+    };
+    let models: Vec<Value> = models.iter().filter_map(shown).collect();
+    Ok(good(&json!({"models": models})))
 }
 
 async fn show(call: Call) -> Result<Response, Trouble> {

@@ -2,6 +2,7 @@
 //! handlers read; answers' shapes are the types in `openapi/`, to which the tests hold real answers.
 
 pub(crate) mod anthropic;
+pub(crate) mod memory;
 pub(crate) mod ollama;
 pub(crate) mod openai;
 pub(crate) mod sessions;

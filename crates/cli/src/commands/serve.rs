@@ -1,37 +1,35 @@
 //! `ondine serve`: one model for all apps of a device, over HTTP.
 //!
-//! It loads what is named, opens a door on this machine, says so in one line, and ends politely. Who is
-//! answered and when is the runtime's affair, how they ask is the server's.
+//! It opens a door on this machine, loads what is named, says so in one line, and ends politely. Which
+//! models there are is the shelves' affair, who is answered and when is the runtime's, how they ask is
+//! the server's.
 
 mod kept;
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use ondine_chat::{ChatError, Model};
-use ondine_engine::{Embedder, Engine, EngineError, EngineOptions};
-use ondine_model::ModelError;
+use ondine_chat::{Chat, ChatError};
+use ondine_engine::KvType;
 use ondine_runtime::{Limits, Runtime};
 use ondine_server::{Address, Door, Hosts, Log, Reach, ServeError, Server, Stop};
 use ondine_sessions::Summarizing;
 use ondine_spill::Folder;
+use ondine_tensor::Isa;
 use serde_json::json;
 
 use crate::apps::{self, Listed};
-use crate::commands::inspect;
 use crate::failure::Failure;
-use crate::fingerprint::Seen;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
-use crate::model::{self, Opened};
 use crate::output::{self, Answer};
 use crate::shelf::Stored;
-use crate::{fingerprint, identity, memory, progress, store};
+use crate::shelves::Shelves;
+use crate::{identity, memory, model, progress, store};
 
 /// How often an interrupt is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -61,18 +59,30 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let door = Door::open(address, reach).map_err(refused)?;
     let hosts = hosts(arguments, address)?;
     let watch = Watch::new();
-    let mut runtime = Runtime::new(limits(arguments));
+    let (lines, written) = Lines::new();
+    let log: Arc<dyn Log> = Arc::new(lines);
+    let (names, only) = (arguments.texts("model"), arguments.on("only"));
+    if only && names.is_empty() {
+        return Err(Failure::usage("--only serves what --model names; name a model"));
+    }
+    let machine = (arguments.threads(), arguments.isa());
+    let shelves = Arc::new(Shelves::new(&names, only, machine, Arc::clone(&log))?);
+    let mut runtime = Runtime::with_loader(limits(arguments)?, shelves.clone());
     match spilled() {
         Ok(folder) => runtime.spill_to(Arc::new(folder)),
         // Then conversations are computed again after a restart: slower, and the same.
         Err(error) => output::note(format_args!("conversations stay in memory alone: {error}")),
     }
-    let mut names = arguments.texts("model");
-    if names.is_empty() {
-        names.push(model::DROPLET.to_owned());
+    if shelves.has_droplet() {
+        let added = add_droplet(&mut runtime, machine);
+        // Beside models that were named it is a present, and no present is worth an error.
+        if names.is_empty() || shelves.named().any(|name| name == model::DROPLET) {
+            added?;
+        }
     }
-    for name in &names {
-        add(&mut runtime, arguments, Path::new(name))?;
+    for name in shelves.named() {
+        let held = progress::during("loading the model", || runtime.hold(name));
+        held.map_err(|error| short_of_memory(error).at(name))?;
         watch.check()?;
     }
     if apps::all()?.is_empty() {
@@ -87,10 +97,12 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let chat = Arc::new(Summarizing::new(runtime.clone()));
     let mut server = Server::new(chat, runtime.clone(), listed.clone());
     server.sessions = Some(kept::open(runtime.clone())?);
-    server.hosts = hosts;
-    let (lines, written) = Lines::new();
-    server.log = Arc::new(lines);
+    server.keeper = Some(runtime.clone());
     server.shelf = Some(Arc::new(Stored::open()?));
+    server.hosts = hosts;
+    server.log = log;
+    // Whoever holds one of these holds the log, whose end is waited for below.
+    drop((runtime, shelves));
 
     let mut answer = Answer::new();
     let listen = door.address().to_string();
@@ -167,13 +179,17 @@ fn refused(error: ServeError) -> Failure {
     }
 }
 
-fn limits(arguments: &Arguments<'_>) -> Limits {
+fn limits(arguments: &Arguments<'_>) -> Result<Limits, Failure> {
     let budget = match arguments.count("memory") {
         Some(bytes) => bytes as u64,
         // Of what is free a quarter stays for others.
         None => memory::available().map_or(u64::MAX, |free| free / 4 * 3),
     };
-    Limits { memory: budget, ..Limits::default() }
+    let keep = arguments.text("keep-alive").unwrap_or_default();
+    let keep = keep
+        .parse()
+        .map_err(|error| Failure::usage(format!("--keep-alive {keep:?} is no time: {error}")))?;
+    Ok(Limits { memory: budget, keep, ..Limits::default() })
 }
 
 /// Where keys and values of conversations go that leave memory.
@@ -182,49 +198,22 @@ pub(crate) fn spilled() -> Result<Folder, Box<dyn Error>> {
     Ok(Folder::open(&home.join(SPILLED), ondine_spill::Limits::default())?)
 }
 
-/// Loads what the user named, for answers or for vectors, whichever it is for.
-fn add(runtime: &mut Runtime, arguments: &Arguments<'_>, path: &Path) -> Result<(), Failure> {
-    let seen = Seen::at(path);
-    let opened = model::open(path)?;
-    let about = about(&opened, path);
-    let (threads, isa) = (arguments.threads(), arguments.isa());
-    let memory = memory::placement(None, opened.bytes);
-    let options = EngineOptions { threads, isa, memory, steady: true };
-    let loaded = progress::during("loading the model", || Engine::load(&opened.file, options));
-    let added = match loaded {
-        Ok(engine) => {
-            engine.tokenizer().map_err(|error| Failure::from(error).at(&opened.name))?;
-            runtime.add_known(about, engine, fingerprint::of(&opened, path, seen))
-        }
-        Err(EngineError::Model(ModelError::Encoder { .. })) => {
-            let embedder = Embedder::load(&opened.file, options)
-                .map_err(|error| Failure::from(error).at(&opened.name))?;
-            runtime.add_embedder(about, embedder)
-        }
-        Err(error) => return Err(Failure::from(error).at(&opened.name)),
-    };
-    added.map_err(|error| {
-        let failure = Failure::new(error.to_string());
-        match error {
-            ChatError::Memory { .. } => failure.hint("--memory takes more bytes, where there are"),
-            _ => failure,
-        }
-    })
+/// droplet answers conversations with calls of device functions, and is there as long as the service.
+fn add_droplet(runtime: &mut Runtime, (threads, isa): (usize, Isa)) -> Result<(), Failure> {
+    let file = ondine_droplet::file()?;
+    let droplet = ondine_droplet::open(threads, isa)?;
+    let about = droplet.models().pop().unwrap_or_default();
+    let plan = ondine_model::plan(&file, about.context, KvType::default());
+    let memory = plan.map_err(|error| Failure::from_error(&error))?.total();
+    let memory = memory.map_or(u64::MAX, |bytes| bytes as u64);
+    runtime.add_chat(about, memory, Arc::new(droplet)).map_err(short_of_memory)
 }
 
-/// What is told of a model: a file is called by its name without the ending.
-fn about(opened: &Opened, path: &Path) -> Model {
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let most = inspect::shares(&opened.file).into_iter().max_by_key(|(_, share)| share.bytes);
-    let came = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let since = came.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH);
-    Model {
-        name,
-        bytes: opened.bytes,
-        created_s: since.map_or(0, |since| since.as_secs()),
-        sha256: opened.sha256(),
-        quantisation: most.map(|(name, _)| name.to_uppercase()).unwrap_or_default(),
-        ..Model::default()
+fn short_of_memory(error: ChatError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        ChatError::Memory { .. } => failure.hint("--memory takes more bytes, where there are"),
+        _ => failure,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Ran, command, finish};
+use crate::support::{Folder, Ran, command, finish, plain_model, tiny_model};
 
 /// A service with a home of its own, ended with its test.
 pub(crate) struct Service {
@@ -171,6 +171,81 @@ fn the_first_start_makes_an_app() {
     assert!(log.contains("ondine-"), "its token is told: {log}");
 }
 
+#[cfg(unix)]
+#[test]
+fn droplet_answers_conversations_with_calls() {
+    let home = Folder::new();
+    let token = finish(with_home(&home, &["app", "add", "notes"]).output().unwrap()).ok();
+    let service = Service::start(home, &[]);
+    let post = |path: &str, body: Value| {
+        let line = format!("POST {path}");
+        let (status, body) = service.send(&line, Some(token.trim()), &body.to_string());
+        (status, serde_json::from_str::<Value>(&body).unwrap_or(Value::Null))
+    };
+    let say =
+        |text: &str| json!({ "messages": [{ "role": "user", "content": text }], "model": "" });
+    let mut body = say("set an alarm for 7 am tomorrow");
+    body.as_object_mut().unwrap().insert("model".into(), "droplet".into());
+    let (status, answer) = post("/v1/chat/completions", body.clone());
+    assert_eq!(status, 200, "{answer}");
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{answer}");
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["name"], "alarm_set", "{answer}");
+    assert!(answer["usage"]["prompt_tokens"].as_u64().unwrap() > 4, "{answer}");
+    body["tools"] = json!([{ "type": "function", "function": { "name": "x" } }]);
+    let (status, refused) = post("/v1/chat/completions", body);
+    assert_eq!((status, &refused["error"]["param"]), (400, &json!("tools")), "{refused}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_store_is_served_and_a_new_content_takes_over() {
+    let home = Folder::new();
+    let token = finish(with_home(&home, &["app", "add", "notes"]).output().unwrap()).ok();
+    let (first, second) = (tiny_model(&home), plain_model(&home));
+    let pull = |file: &str| {
+        let arguments = ["pull", file, "--name", "little"];
+        finish(with_home(&home, &arguments).output().unwrap()).ok();
+    };
+    pull(&first);
+    let home_path = home.path("home");
+    let service = Service::start(home, &["--keep-alive", "1m"]);
+    let ask = |path: &str, body: Value| {
+        let (status, body) = service.send(path, Some(token.trim()), &body.to_string());
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap_or(Value::Null)
+    };
+    let status = || ask("GET /v1/status", json!({}));
+    let little = |status: &Value| {
+        let models = status["models"].as_array().expect("models").clone();
+        models.into_iter().find(|model| model["name"] == "little").expect("little")
+    };
+    assert_eq!(little(&status())["loaded"], false);
+    // The store's model is the default, before droplet.
+    let completion = json!({ "prompt": "x", "max_tokens": 4, "seed": 1, "model": "little" });
+    let begun = ask("POST /v1/completions", completion.clone());
+    let before = little(&status());
+    assert_eq!(before["loaded"], true, "{before}");
+    assert!(before["leaves_in_s"].as_u64().is_some_and(|s| s <= 60), "{before}");
+
+    let again = Command::new(env!("CARGO_BIN_EXE_ondine"))
+        .args(["pull", &second, "--name", "little"])
+        .env("ONDINE_HOME", home_path)
+        .output()
+        .expect("the binary starts");
+    assert!(again.status.success(), "{again:?}");
+    let since = Instant::now();
+    while little(&status())["sha256"] == before["sha256"] {
+        assert!(since.elapsed() < Duration::from_secs(20), "the new one does not take over");
+        ask("POST /v1/completions", completion.clone());
+    }
+    let other = ask("POST /v1/completions", completion);
+    assert_eq!(other["choices"], begun["choices"], "the weights are the same");
+    let (code, log) = service.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("\"what\":\"loaded\"").count(), 2, "{log}");
+}
+
 /// Apps, clients of each, and different prompts of each client's app.
 const APPS: usize = 4;
 const PROMPTS: usize = 8;
@@ -272,6 +347,8 @@ fn what_cannot_be_served_is_refused_at_once() {
         (&["serve", "--listen", "nowhere"], 2, "127.0.0.1:11435"),
         (&["serve", "--listen", "127.0.0.1:0", "-m", "absent.gguf"], 1, "absent.gguf"),
         (&["serve", "--listen", "127.0.0.1:0", "--memory", "1000"], 1, "--memory"),
+        (&["serve", "--listen", "127.0.0.1:0", "--only"], 2, "--model"),
+        (&["serve", "--listen", "127.0.0.1:0", "--keep-alive", "soon"], 2, "5m"),
         (&["app", "add"], 2, "NAME"),
         (&["app", "add", "../x"], 2, "letters"),
         (&["app", "rm", "nobody"], 1, "nobody"),

@@ -17,7 +17,10 @@ use crate::wire::OneOr;
 #[schemars(rename = "OllamaChatRequest")]
 pub(super) struct ChatBody {
     model: String,
+    #[serde(default)]
     messages: Vec<Turn>,
+    #[serde(default)]
+    keep_alive: Option<Value>,
     #[serde(default)]
     tools: Option<Vec<ToolIn>>,
     #[serde(default)]
@@ -37,7 +40,10 @@ pub(super) struct ChatBody {
 #[schemars(rename = "OllamaGenerateRequest")]
 pub(super) struct GenerateBody {
     model: String,
+    #[serde(default)]
     prompt: String,
+    #[serde(default)]
+    keep_alive: Option<Value>,
     #[serde(default)]
     system: Option<String>,
     #[serde(default)]
@@ -161,6 +167,8 @@ struct Options {
 pub(super) struct Wanted {
     pub(super) request: Request,
     pub(super) stream: bool,
+    /// Nothing is said: the model itself is wanted, or, where it is to stay no longer, not any more.
+    pub(super) silent: bool,
 }
 
 impl Options {
@@ -223,9 +231,7 @@ impl ChatBody {
     pub(super) fn wanted(self, limits: &Limits) -> Result<Wanted, Trouble> {
         check_think(self.think.as_ref())?;
         at_most("messages", self.messages.len(), limits.messages, "messages")?;
-        if self.messages.is_empty() {
-            return Err(Trouble::at("messages", "expected at least one message"));
-        }
+        let silent = self.messages.is_empty();
         let mut messages: Vec<Message> = Vec::new();
         for (index, turn) in self.messages.into_iter().enumerate() {
             let message = turn.message(limits, &format!("messages[{index}]"), &messages)?;
@@ -239,7 +245,8 @@ impl ChatBody {
         if self.truncate == Some(true) {
             request.overflow = Overflow::Anchored;
         }
-        Ok(Wanted { request, stream: self.stream.unwrap_or(true) })
+        request.keep = common::keep("keep_alive", self.keep_alive.as_ref())?;
+        Ok(Wanted { request, stream: self.stream.unwrap_or(true), silent })
     }
 }
 
@@ -323,9 +330,7 @@ impl GenerateBody {
                 return Err(Trouble::at(name, "is not supported"));
             }
         }
-        if self.prompt.is_empty() {
-            return Err(Trouble::at("prompt", "is empty"));
-        }
+        let silent = self.prompt.is_empty();
         let mut request = if self.raw == Some(true) {
             Request::text(self.model, self.prompt)
         } else {
@@ -337,7 +342,8 @@ impl GenerateBody {
         if self.truncate == Some(true) {
             request.overflow = Overflow::Anchored;
         }
-        Ok(Wanted { request, stream: self.stream.unwrap_or(true) })
+        request.keep = common::keep("keep_alive", self.keep_alive.as_ref())?;
+        Ok(Wanted { request, stream: self.stream.unwrap_or(true), silent })
     }
 }
 
@@ -363,7 +369,7 @@ impl ShowBody {
 mod tests {
     use super::*;
     use crate::wire::shape;
-    use ondine_chat::Prompt;
+    use ondine_chat::{Keep, Prompt};
     use serde_json::json;
 
     fn chat(mut body: Value) -> Result<Wanted, Trouble> {
@@ -420,6 +426,11 @@ mod tests {
         assert_eq!((sampling, max_tokens), (expected, Some(5)));
         assert_eq!((stop, wanted.stream), (vec!["a".to_owned(), "b".to_owned()], false));
         assert_eq!(prompt, Prompt::Messages(vec![Message::system("s"), Message::user("x")]));
+        assert!(!wanted.silent);
+        let silent = chat(json!({"messages": [], "keep_alive": 0})).unwrap();
+        assert!(silent.silent && silent.request.keep == Keep::Seconds(0));
+        let kept = generate(json!({"keep_alive": "-1"})).unwrap();
+        assert!(!kept.silent && kept.request.keep == Keep::Always);
         let raw = generate(json!({"raw": true, "system": "s"})).unwrap();
         assert_eq!(raw.request.prompt, Prompt::Text("x".into()));
         assert!(raw.stream, "a stream unless told otherwise");
@@ -448,7 +459,7 @@ mod tests {
     fn each_wrong_field_is_named() {
         let turn = |turn: Value| json!({"messages": [turn]});
         let rows = [
-            (json!({"messages": []}), "messages"),
+            (json!({"keep_alive": "soon"}), "keep_alive"),
             (turn(json!({"role": "x", "content": ""})), "messages[0].role"),
             (turn(json!({"role": "user", "content": 5})), "messages[0].content"),
             (turn(json!({"role": "user", "content": "", "images": ["x"]})), "messages[0].images"),

@@ -113,3 +113,23 @@ pub(crate) struct OllamaPulling {
     /// Bytes that have arrived.
     completed: Option<u64>,
 }
+
+#[derive(JsonSchema)]
+pub(crate) struct OllamaRunning {
+    models: Vec<OllamaRunningModel>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct OllamaRunningModel {
+    name: String,
+    model: String,
+    /// Bytes.
+    size: u64,
+    /// SHA-256 of the file, or nothing.
+    digest: String,
+    details: OllamaDetails,
+    /// When it leaves memory, if nobody asks.
+    expires_at: String,
+    size_vram: u64,
+    context_length: usize,
+}
