@@ -38,8 +38,8 @@ enum Entry {
     /// There is a log, which was not read yet.
     Unread,
     Sound(Arc<Session>),
-    /// Why it is set aside.
-    Damaged(String),
+    /// Where it is, and why it cannot be read.
+    Unreadable(PathBuf, String),
 }
 
 impl App {
@@ -74,7 +74,7 @@ impl App {
             let session = match self.settle(id, entry) {
                 Ok(session) => session,
                 // It is told to whoever asks for it, and keeps nobody from the others.
-                Err(_) if matches!(entry, Entry::Damaged(_)) => continue,
+                Err(_) if matches!(entry, Entry::Unreadable(..)) => continue,
                 Err(error) => return Err(error),
             };
             let mut state = session.lock();
@@ -101,7 +101,7 @@ impl App {
                         session.mend(&mut session.lock())?;
                         return Ok((session, false));
                     }
-                    Err(error) if !matches!(entry, Entry::Damaged(_)) => return Err(error),
+                    Err(error) if !matches!(entry, Entry::Unreadable(..)) => return Err(error),
                     _ => {}
                 }
             }
@@ -137,14 +137,14 @@ impl App {
                 slot.remove();
                 sure
             }
-            Err(_) if matches!(slot.get(), Entry::Damaged(_)) => {
-                let (path, folder) = (self.folder.damaged(id), self.folder.path());
-                self.storage.remove(&path).map_err(io_at(&path, "remove"))?;
+            Err(error) => {
+                let Entry::Unreadable(path, _) = slot.get() else { return Err(error) };
+                self.storage.remove(path).map_err(io_at(path, "remove"))?;
                 slot.remove();
+                let folder = self.folder.path();
                 self.storage.sync_folder(folder).map_err(io_at(folder, "sync"))?;
                 Ok(())
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -171,8 +171,8 @@ impl App {
                 Found::Damaged(id) => {
                     let path = self.folder.damaged(&id);
                     let what = "it was set aside when it was read before".to_owned();
-                    let why = SessionsError::Damaged { path, what }.to_string();
-                    sessions.entry(id).or_insert(Entry::Damaged(why));
+                    let why = SessionsError::Damaged { path: path.clone(), what }.to_string();
+                    sessions.entry(id).or_insert(Entry::Unreadable(path, why));
                 }
             }
         }
@@ -187,7 +187,7 @@ impl App {
     fn settle(&self, id: &str, entry: &mut Entry) -> Result<Arc<Session>, ChatError> {
         match entry {
             Entry::Sound(session) => return Ok(session.clone()),
-            Entry::Damaged(why) => return Err(ChatError::Disk(why.clone())),
+            Entry::Unreadable(_, why) => return Err(ChatError::Disk(why.clone())),
             Entry::Unread => {}
         }
         match Session::load(&self.storage, &self.folder, &self.name, id) {
@@ -199,9 +199,14 @@ impl App {
             Err(SessionsError::Damaged { what, .. }) => {
                 let (log, aside) = (self.folder.log(id), self.folder.damaged(id));
                 self.storage.rename(&log, &aside).map_err(io_at(&log, "set aside"))?;
-                let why = SessionsError::Damaged { path: aside, what }.to_string();
-                *entry = Entry::Damaged(why.clone());
+                let why = SessionsError::Damaged { path: aside.clone(), what }.to_string();
+                *entry = Entry::Unreadable(aside, why.clone());
                 Err(ChatError::Disk(why))
+            }
+            // It stays for the version that wrote it.
+            Err(error @ SessionsError::Version { .. }) => {
+                *entry = Entry::Unreadable(self.folder.log(id), error.to_string());
+                Err(error.into())
             }
             Err(error) => Err(error.into()),
         }

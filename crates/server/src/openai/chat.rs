@@ -186,9 +186,9 @@ impl Body {
             return Err(Trouble::at("model", "is missing"));
         }
         match &self.messages {
-            None => return Err(Trouble::at("messages", "is missing")),
+            None => Err(Trouble::at("messages", "is missing")),
             Some(turns) if turns.is_empty() => {
-                return Err(Trouble::at("messages", "expected at least one message"));
+                Err(Trouble::at("messages", "expected at least one message"))
             }
             Some(_) => self.asked(limits),
         }

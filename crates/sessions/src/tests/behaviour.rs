@@ -8,7 +8,8 @@ use ondine_chat::{
     Request, Script, Sessions, Sink, Tool, ToolCall, Usage,
 };
 
-use crate::storage::simulated::Simulated;
+use crate::storage::Storage;
+use crate::storage::simulated::{Chance, Simulated};
 use crate::{Archive, Limits, SessionsError};
 
 const APP: &str = "notes";
@@ -297,18 +298,72 @@ fn a_damaged_session_is_set_aside_and_told_of_and_the_others_are_as_they_were() 
 }
 
 #[test]
+fn whatever_becomes_of_a_log_it_is_a_beginning_of_what_was_said_or_an_error() {
+    let disk = Arc::new(Simulated::new());
+    let open = || over(&disk, Arc::new(Script::new(["yes"])), Limits::default());
+    let first = open();
+    let id = new(&first);
+    for number in 0..5 {
+        say(&first, &id, &format!("message {number}")).unwrap();
+    }
+    let (whole, path) = (said(&first, &id), log(&disk, &id));
+    drop(first);
+    let (good, mut chance) = (disk.files()[&path].clone(), Chance(3));
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..1000 {
+        let mut bytes = good.clone();
+        let (a, b) = (chance.below(bytes.len()), chance.below(bytes.len()));
+        let (from, to) = (a.min(b), a.max(b));
+        match chance.below(5) {
+            0 => bytes.truncate(a),
+            1 => drop(bytes.drain(from..to)),
+            2 => bytes[from..to].fill(chance.below(256) as u8),
+            3 => bytes.extend_from_slice(&good[from..to]),
+            _ => bytes[from..to].reverse(),
+        }
+        disk.put(&path, bytes);
+        let archive = open();
+        match archive.read(APP, &id) {
+            Ok((_, messages)) => {
+                assert!(whole.starts_with(&messages), "{messages:?}");
+                archive.append(APP, &id, vec![Message::user("more")], None).unwrap();
+                read += 1;
+            }
+            Err(ChatError::Disk(_)) => {
+                refused += 1;
+                drop(archive);
+                // As if nothing had been: the next one begins with a log in its place.
+                let aside = log(&disk, &id);
+                disk.rename(&aside, &path).unwrap();
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert!(read > 100 && refused > 500, "{read} {refused}");
+}
+
+#[test]
 fn a_log_of_a_later_version_is_left_where_it_is() {
     let disk = Arc::new(Simulated::new());
     let model = Arc::new(Script::new(["yes"]));
-    let id = new(&over(&disk, model.clone(), Limits::default()));
+    let first = over(&disk, model.clone(), Limits::default());
+    let (id, good) = (new(&first), new(&first));
     let path = log(&disk, &id);
     let mut bytes = disk.files()[&path].clone();
     bytes[8] = 9;
     disk.put(&path, bytes);
     let archive = over(&disk, model, Limits::default());
-    let refused = archive.read(APP, &id).unwrap_err().to_string();
-    assert!(refused.contains("version 9 of the format; this program reads 1"), "{refused}");
+    for _ in 0..2 {
+        let refused = archive.read(APP, &id).unwrap_err().to_string();
+        assert!(refused.contains("version 9 of the format; this program reads 1"), "{refused}");
+        assert_eq!(archive.list(APP).unwrap().len(), 1);
+    }
+    let named = NewSession { name: Some("x".into()), ..NewSession::default() };
+    assert!(archive.create(APP, named).unwrap().1, "and nothing else suffers by it");
     assert!(disk.files().contains_key(&path));
+    archive.delete(APP, &id).unwrap();
+    assert!(!disk.files().contains_key(&path));
+    assert_eq!(said(&archive, &good), []);
 }
 
 #[test]
