@@ -11,7 +11,7 @@
 //! whatever the depth of the model, and a copy on write is one allocation.
 
 use ondine_tensor::cpu::PAGE;
-use ondine_tensor::{KvLine, KvType};
+use ondine_tensor::{KvLine, KvMemory, KvType};
 
 /// What a position costs: how many layers, how much each keeps, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +55,12 @@ impl CacheShape {
 
 /// The memory of one page.
 #[derive(Clone, Debug)]
-pub(crate) struct Page(Vec<KvLine>);
+pub(crate) struct Page(KvMemory);
 
 impl Page {
     /// A page of zeros, or the number of bytes that there was no memory for.
     pub(crate) fn new(lines: usize) -> Result<Page, usize> {
-        let mut data = Vec::new();
-        data.try_reserve_exact(lines).map_err(|_| lines * size_of::<KvLine>())?;
-        data.resize(lines, KvLine::ZERO);
-        Ok(Page(data))
+        KvMemory::zeros(lines).map(Page).ok_or(lines * size_of::<KvLine>())
     }
 
     /// All of it, as bytes.

@@ -1,7 +1,7 @@
 //! Many conversations under a cap that holds few of them: whether the budget is ever exceeded, and
 //! whether the answers are those of a service that has all the memory it wants.
 //!
-//! `cargo run --release -p ondine-runtime --example switching -- MODEL.gguf [--seconds 600]`
+//! `cargo run --release -p ondine-runtime --example switching -- MODEL.gguf [SECONDS] [THREADS]`
 //!
 //! The cap is 1.2 times the model's file. 12 conversations of three apps grow in turn, each until it fills
 //! most of what the cap leaves beside the weights, and then begins anew. Meanwhile the promised bytes and
@@ -34,17 +34,15 @@ const CHECKED: usize = 23;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().expect("a GGUF file");
-    let seconds = match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) => 20,
-        (Some("--seconds"), Some(text)) => text.parse().expect("a number of seconds"),
-        _ => panic!("MODEL.gguf [--seconds N]"),
-    };
+    let mut number =
+        |default: u64| arguments.next().map_or(default, |text| text.parse().expect("a number"));
+    let (seconds, threads) = (number(20), number(2) as usize);
     let bytes = fs::metadata(&path).expect("a file").len();
     let memory = bytes / 5 * 6;
     let place = std::env::temp_dir().join(format!("ondine-switching-{}", std::process::id()));
     let limits = ondine_spill::Limits { keep_free: 0, ..ondine_spill::Limits::default() };
     let folder = Arc::new(Folder::open(&place, limits).expect("a folder"));
-    let engine = load(&path);
+    let engine = load(&path, threads);
     let runtime = start(&engine, bytes, memory, Some(&folder));
     let per_token = engine.shape().cache().bytes_per_token().expect("a number") as u64;
     // Room for one conversation, its answer and what is rounded up to pages; not for two.
@@ -120,9 +118,9 @@ fn main() {
     assert!(promised <= memory && other == 0 && counts.damaged == 0);
 }
 
-fn load(path: &str) -> Arc<Engine> {
+fn load(path: &str, threads: usize) -> Arc<Engine> {
     let file = gguf::read(Bytes::map(&File::open(path).expect("a file")).expect("a mapped file"));
-    let options = EngineOptions { threads: 2, steady: true, ..EngineOptions::default() };
+    let options = EngineOptions { threads, steady: true, ..EngineOptions::default() };
     Engine::load(&file.expect("a GGUF file"), options).expect("a model")
 }
 

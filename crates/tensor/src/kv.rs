@@ -4,7 +4,10 @@
 //! timeline and no sharing of pages: that is the cache's.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
+
+use memmap2::MmapMut;
 
 use crate::kernel::attend;
 
@@ -106,9 +109,90 @@ impl KvLine {
     }
 }
 
+/// Lines of a page; zeros at first.
+///
+/// Large ones are mappings of their own, which the system has back at once when they go. An allocator
+/// keeps what large pieces leave, the more so where one thread takes and another one frees, and a
+/// budget of bytes would then be kept on paper alone.
+#[derive(Debug)]
+pub struct KvMemory(Place);
+
+#[derive(Debug)]
+enum Place {
+    Heap(Vec<KvLine>),
+    Mapped(MmapMut),
+}
+
+/// Bytes from which on memory is mapped: far more than the calls cost.
+const MAPPED_BYTES: usize = 128 << 10;
+
+impl KvMemory {
+    /// So many lines, or `None` where there is no memory for them.
+    pub fn zeros(lines: usize) -> Option<KvMemory> {
+        let bytes = lines.checked_mul(size_of::<KvLine>())?;
+        if bytes >= MAPPED_BYTES && cfg!(not(miri)) {
+            return MmapMut::map_anon(bytes).ok().map(|map| KvMemory(Place::Mapped(map)));
+        }
+        let mut data = Vec::new();
+        data.try_reserve_exact(lines).ok()?;
+        data.resize(lines, KvLine::ZERO);
+        Some(KvMemory(Place::Heap(data)))
+    }
+}
+
+impl Deref for KvMemory {
+    type Target = [KvLine];
+
+    fn deref(&self) -> &[KvLine] {
+        match &self.0 {
+            Place::Heap(data) => data,
+            // A mapping begins where a page of the system does.
+            Place::Mapped(map) => bytemuck::cast_slice(map),
+        }
+    }
+}
+
+impl DerefMut for KvMemory {
+    fn deref_mut(&mut self) -> &mut [KvLine] {
+        match &mut self.0 {
+            Place::Heap(data) => data,
+            Place::Mapped(map) => bytemuck::cast_slice_mut(map),
+        }
+    }
+}
+
+impl Clone for KvMemory {
+    fn clone(&self) -> KvMemory {
+        match KvMemory::zeros(self.len()) {
+            Some(mut copy) => {
+                copy.copy_from_slice(self);
+                copy
+            }
+            // As with any clone: the allocator has the last word, and it is not an error's.
+            None => KvMemory(Place::Heap(self.to_vec())),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_zeros_and_copies_are_apart_whatever_its_size() {
+        for lines in [0, 1, MAPPED_BYTES / 64 - 1, MAPPED_BYTES / 64, 10_000] {
+            let mut memory = KvMemory::zeros(lines).unwrap();
+            assert_eq!(memory.len(), lines);
+            assert!(memory.iter().all(|line| *line == KvLine::ZERO));
+            let Some(last) = memory.last_mut() else { continue };
+            last.floats_mut()[15] = 2.5;
+            let copy = memory.clone();
+            memory.fill(KvLine::ZERO);
+            assert_eq!(copy.last().unwrap().floats()[15], 2.5);
+        }
+        assert!(KvMemory::zeros(usize::MAX).is_none());
+        assert!(KvMemory::zeros(usize::MAX / 64).is_none());
+    }
 
     #[test]
     fn names_come_back_and_others_are_refused() {

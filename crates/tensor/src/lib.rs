@@ -41,7 +41,7 @@ pub use bytes::{Arena, Bytes};
 pub use cpu::{Cpu, KvPages, KvPagesMut, Rope, RopeStyle, argmax, softmax};
 pub use dtype::DType;
 pub use isa::Isa;
-pub use kv::{KV_LAYOUT, KvLine, KvType, KvTypeError};
+pub use kv::{KV_LAYOUT, KvLine, KvMemory, KvType, KvTypeError};
 pub use matrix::{Matrix, MatrixError};
 pub use quant::quantize;
 pub use rows::Rows;
