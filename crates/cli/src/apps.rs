@@ -141,7 +141,8 @@ fn write(path: &Path, apps: &[Entry]) -> Result<(), Failure> {
     })
 }
 
-fn own_folder(folder: &Path) -> std::io::Result<()> {
+/// A folder that is its user's alone, made where there is none.
+pub(crate) fn own_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

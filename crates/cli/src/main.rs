@@ -16,6 +16,7 @@ mod model;
 mod output;
 mod progress;
 mod sampling;
+mod service;
 mod speaker;
 mod store;
 

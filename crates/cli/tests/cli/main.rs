@@ -5,6 +5,7 @@ mod answers;
 mod droplet;
 mod embed;
 mod hostile;
+mod install;
 mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/server.rs"]
