@@ -15,6 +15,7 @@ pub(crate) mod rm;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod service;
 pub(crate) mod template;
 pub(crate) mod tokenize;
 pub(crate) mod update;

@@ -519,6 +519,22 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
         run: commands::app::run,
     },
     CommandSpec {
+        name: "service",
+        about: "Have the system start the service: a unit of systemd, an agent of launchd",
+        more: "What stands behind -- goes to `ondine serve`.\n\nExample:\n  \
+               ondine service install -- -m model.gguf --memory 8000000000",
+        flags: &[
+            &Flag {
+                required: true,
+                ..flag("action", Value::Word("install|uninstall|status"), "What to do")
+            },
+            &flag("flags", Value::Words("FLAGS"), "What `ondine serve` is started with, behind --"),
+            &flag("print", Value::Switch, "Show the file and write nothing"),
+            &flag("force", Value::Switch, "Also where the file is somebody else's"),
+        ],
+        run: commands::service::run,
+    },
+    CommandSpec {
         name: "bench",
         about: "Measure prompt and decode speed, with the machine's limits beside them",
         more: "Each sample is followed by a probe of the memory's read bandwidth and of the int8 \
@@ -809,6 +825,7 @@ mod tests {
             ],
         ),
         ("app", &["add|ls|rm", "NAME", "--priority", "--tokens-per-day"]),
+        ("service", &["install|uninstall|status", "FLAGS", "--print", "--force"]),
         ("inspect", &["FILE", "--json"]),
         ("tokenize", &["-m", "--file", "--special", "--json"]),
         ("template", &["--template", "--input", "--now"]),

@@ -20,6 +20,7 @@ mod output;
 mod own;
 mod progress;
 mod sampling;
+mod service;
 mod shelf;
 mod shelves;
 mod speaker;

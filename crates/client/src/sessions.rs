@@ -6,7 +6,7 @@ use ondine_chat::{
     SessionInfo, Sessions, Sink, Timing, ToolCall, Usage,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Client;
 use crate::address::step;
@@ -135,48 +135,22 @@ impl Sessions for Client {
 /// HTTP's number for something new.
 const CREATED: u16 = 201;
 
-/// The body that asks for an answer. What the endpoint has no field for is refused: an answer that
-/// passed over it would be silently wrong.
+/// The body that asks for an answer: that of a conversation without a session, but for what the
+/// session has already. What a session cannot be asked, the daemon refuses by name.
 fn answer(request: &Request) -> Result<Value, ChatError> {
     let Prompt::Messages(messages) = &request.prompt else {
         return Err(ChatError::invalid("prompt", "a session takes messages, not a plain text"));
     };
-    let Sampling { temperature, top_k, top_p, seed, .. } = request.sampling;
-    let rest = Sampling { temperature, top_k, top_p, seed, ..Sampling::default() };
-    let passed_over = [
-        (request.logprobs.is_some(), "logprobs"),
-        (request.keep != Keep::Usual, "keep"),
-        (matches!(request.format, Format::Regex(_) | Format::Lark(_)), "a grammar as a format"),
-        (request.sampling != rest, "penalties, biases and min_p"),
-    ];
-    if let Some((_, what)) = passed_over.iter().find(|(asked, _)| *asked) {
-        let what = format!("a daemon's sessions take no {what}; ask without a session");
-        return Err(ChatError::Unsupported(what));
-    }
-    let (_, whole) = wire::body(request)?;
-    let mut body = Map::new();
-    for (field, own) in [
-        ("messages", "messages"),
-        ("stream", "stream"),
-        ("max_completion_tokens", "max_tokens"),
-        ("temperature", "temperature"),
-        ("top_p", "top_p"),
-        ("top_k", "top_k"),
-        ("seed", "seed"),
-        ("stop", "stop"),
-        ("tools", "tools"),
-        ("tool_choice", "tool_choice"),
-        ("response_format", "response_format"),
-        ("overflow", "overflow"),
-    ] {
-        if let Some(value) = whole.get(field) {
-            body.insert(own.into(), value.clone());
+    let (_, mut body) = wire::body(request)?;
+    if let Some(body) = body.as_object_mut() {
+        if request.model.is_empty() {
+            body.shift_remove("model");
+        }
+        if messages.is_empty() {
+            body.shift_remove("messages");
         }
     }
-    if messages.is_empty() {
-        body.remove("messages");
-    }
-    Ok(body.into())
+    Ok(body)
 }
 
 #[derive(Deserialize)]
@@ -250,40 +224,4 @@ fn told(name: &str, data: &str) -> Option<Told> {
         _ => return Some(Told::Events(Vec::new())),
     };
     Some(Told::Events(vec![event]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ondine_chat::Overflow;
-
-    #[test]
-    fn what_a_session_cannot_be_asked_is_refused_by_name() {
-        let plain = || Request::new("m", [Message::user("x")]);
-        let sampled = |sampling| Request { sampling, ..plain() };
-        let rows = [
-            (plain(), None),
-            (sampled(Sampling { seed: Some(1), top_k: Some(2), ..Sampling::default() }), None),
-            (sampled(Sampling { min_p: Some(0.1), ..Sampling::default() }), Some("min_p")),
-            (Request { logprobs: Some(0), ..plain() }, Some("logprobs")),
-            (Request { keep: Keep::Always, ..plain() }, Some("keep")),
-            (Request { format: Format::Lark("x".into()), ..plain() }, Some("grammar")),
-            (Request::text("m", "x"), Some("messages")),
-        ];
-        for (request, expected) in rows {
-            let error = answer(&request).err().map(|error| error.to_string());
-            match expected {
-                None => assert_eq!(error, None),
-                Some(word) => {
-                    assert!(error.as_ref().is_some_and(|e| e.contains(word)), "{error:?}")
-                }
-            }
-        }
-        let bounded = Request { max_tokens: Some(3), overflow: Overflow::Stop, ..plain() };
-        let expected = json!({
-            "messages": [{"role": "user", "content": "x"}], "stream": true, "max_tokens": 3,
-            "overflow": "stop",
-        });
-        assert_eq!(answer(&bounded).unwrap(), expected);
-    }
 }

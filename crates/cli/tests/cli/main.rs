@@ -6,6 +6,7 @@ mod doors;
 mod droplet;
 mod embed;
 mod hostile;
+mod install;
 mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/publisher.rs"]

@@ -328,7 +328,8 @@ fn sessions_are_the_same_on_either_side() {
     let gone = ChatError::NoSession { id: info.id.clone() };
     assert_eq!(client.read("", &info.id), Err(gone.clone()));
     assert_eq!(client.delete("", &info.id), Err(gone.clone()));
-    assert_eq!(client.say(&info.id, plain(), Box::new(|_| true)), Err(gone));
+    let unsaid = |id: &str| client.say(id, Request::new("", []), Box::new(|_| true));
+    assert_eq!(unsaid(&info.id), Err(gone));
     script.refuse_next(ChatError::ShuttingDown);
-    assert_eq!(client.say(&fork.id, plain(), Box::new(|_| true)), Err(ChatError::ShuttingDown));
+    assert_eq!(unsaid(&fork.id), Err(ChatError::ShuttingDown));
 }
