@@ -8,4 +8,5 @@ mod http;
 mod mutated;
 mod openapi;
 mod quota;
+mod raw;
 mod tls;
