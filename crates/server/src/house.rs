@@ -190,11 +190,11 @@ fn own_routes() -> Vec<Route> {
     vec![
         Route::get("/health", "Says whether somebody who asks can be answered", health)
             .open()
-            .gives_media(TEXT),
-        Route::get("/metrics", "Tells numbers to Prometheus", metrics).gives_media(TEXT),
+            .tells(200, TEXT, None),
+        Route::get("/metrics", "Tells numbers to Prometheus", metrics).tells(200, TEXT, None),
         Route::get("/openapi.json", "Tells what can be asked: this document", document)
             .open()
-            .gives_media("application/json"),
+            .tells(200, "application/json", None),
     ]
 }
 
