@@ -182,7 +182,7 @@ pub(crate) fn arguments(limits: &Limits, path: &str, text: &str) -> Result<Value
     if text.trim().is_empty() {
         return Ok(json!({}));
     }
-    let value = crate::wire::json(text.as_bytes(), limits.json_depth)
+    let value = crate::wire::json(text.as_bytes(), limits)
         .map_err(|_| Trouble::at(path, "expected a JSON object in a string"))?;
     if value.is_object() {
         Ok(value)

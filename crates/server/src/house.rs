@@ -8,6 +8,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, MatchedPath, Request, State};
+use axum::http::header::AsHeaderName;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -193,11 +194,11 @@ fn own_routes() -> Vec<Route> {
     vec![
         Route::get("/health", "Says whether somebody who asks can be answered", health)
             .open()
-            .gives_media(TEXT),
-        Route::get("/metrics", "Tells numbers to Prometheus", metrics).gives_media(TEXT),
+            .tells(200, TEXT, None),
+        Route::get("/metrics", "Tells numbers to Prometheus", metrics).tells(200, TEXT, None),
         Route::get("/openapi.json", "Tells what can be asked: this document", document)
             .open()
-            .gives_media("application/json"),
+            .tells(200, "application/json", None),
     ]
 }
 
@@ -361,13 +362,22 @@ impl House {
     }
 }
 
+/// A header's text. One that comes twice has none: whoever else reads the request may take the other.
+fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
 /// The token of a request, from where OpenAI's and Anthropic's clients put it.
 fn token(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let bearer = only(headers, header::AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
+    bearer.or_else(|| only(headers, "x-api-key"))
 }
 
 /// A request without a body, from somebody known.
@@ -432,7 +442,7 @@ impl FromRequest<Arc<House>> for Call {
 
 /// JSON by name, uncompressed. A page of a stranger can send other types without asking first.
 fn check_media(headers: &HeaderMap) -> Result<(), Trouble> {
-    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media = only(headers, header::CONTENT_TYPE);
     let media = media.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !media.eq_ignore_ascii_case("application/json") {
         let message = "the Content-Type must be application/json";
@@ -490,7 +500,7 @@ async fn read_body(
 impl Call {
     /// The body as an API's shape.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Trouble> {
-        wire::read(&self.body, self.house.limits.json_depth)
+        wire::read(&self.body, &self.house.limits)
     }
 
     /// Begins the answers to some requests, and gives what reads them and the request's place.

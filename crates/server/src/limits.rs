@@ -17,6 +17,8 @@ pub struct Limits {
     /// Objects and lists within one another in a body. The JSON reader itself goes no deeper
     /// than 127, so a larger value means 127.
     pub json_depth: usize,
+    /// Values of a body: each takes far more memory than the two bytes that it may be written in.
+    pub json_values: usize,
     /// Turns of a conversation.
     pub messages: usize,
     /// Tools of a request.
@@ -69,6 +71,7 @@ impl Default for Limits {
             header_bytes: 32 << 10,
             headers: 100,
             json_depth: 127,
+            json_values: 1 << 18,
             messages: 4096,
             tools: 128,
             schema_bytes: 256 << 10,

@@ -86,26 +86,23 @@ fn operation(row: &Route, path: &str, names: &[String], shapes: &mut SchemaGener
     let method = row.method.as_str().to_ascii_lowercase();
     let words: Vec<&str> =
         path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let content: Map<String, Value> = row
-        .gives
-        .iter()
-        .map(|(media, shape)| {
-            let told = match shape {
+    let trouble = json!({"$ref": format!("#/components/responses/{}", error_name(api))});
+    let mut responses = json!({"4XX": trouble, "5XX": trouble});
+    for told in &row.tells {
+        let response = &mut responses[told.status.to_string()];
+        response["description"] = "All is well.".into();
+        if !told.media.is_empty() {
+            response["content"][told.media] = match told.shape {
                 Some(shape) => json!({"schema": shape(shapes)}),
                 None => json!({}),
             };
-            ((*media).to_owned(), told)
-        })
-        .collect();
+        }
+    }
     let mut operation = json!({
         "operationId": format!("{method}_{}", words.join("_")),
         "summary": row.about,
         "tags": [api.name()],
-        "responses": {
-            "200": {"description": "All is well.", "content": content},
-            "4XX": {"$ref": format!("#/components/responses/{}", error_name(api))},
-            "5XX": {"$ref": format!("#/components/responses/{}", error_name(api))},
-        },
+        "responses": responses,
     });
     if !names.is_empty() {
         let parameter = |name: &String| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}});

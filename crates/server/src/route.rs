@@ -15,6 +15,19 @@ use crate::house::House;
 /// A shape, for whoever collects shapes.
 pub(crate) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
+/// The shape of a type.
+pub(crate) fn shape<T: JsonSchema>() -> Option<Shape> {
+    Some(SchemaGenerator::subschema_for::<T>)
+}
+
+/// What is told where all is well.
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    /// Its media type; empty where nothing is told but the status.
+    pub(crate) media: &'static str,
+    pub(crate) shape: Option<Shape>,
+}
+
 /// One method of one path.
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -26,8 +39,7 @@ pub(crate) struct Route {
     pub(crate) open: bool,
     /// The body's shape, where there is one.
     pub(crate) takes: Option<Shape>,
-    /// What is told where all is well: media types, and shapes where they have some.
-    pub(crate) gives: Vec<(&'static str, Option<Shape>)>,
+    pub(crate) tells: Vec<Told>,
     handler: MethodRouter<Arc<House>>,
 }
 
@@ -65,8 +77,8 @@ impl Route {
         about: &'static str,
         handler: MethodRouter<Arc<House>>,
     ) -> Route {
-        let gives = Vec::new();
-        Route { method, path, about, open: false, takes: None, gives, handler }
+        let tells = Vec::new();
+        Route { method, path, about, open: false, takes: None, tells, handler }
     }
 
     /// Nobody needs a token for it.
@@ -76,26 +88,22 @@ impl Route {
 
     /// Has a JSON body.
     pub(crate) fn takes<T: JsonSchema>(self) -> Route {
-        Route { takes: Some(SchemaGenerator::subschema_for::<T>), ..self }
+        Route { takes: shape::<T>(), ..self }
     }
 
     /// Answers in JSON.
     pub(crate) fn gives<T: JsonSchema>(self) -> Route {
-        self.tells("application/json", Some(SchemaGenerator::subschema_for::<T>))
+        self.tells(200, "application/json", shape::<T>())
     }
 
     /// Answers piece by piece, where that is asked: the shape is a piece's.
     pub(crate) fn streams<T: JsonSchema>(self, media: &'static str) -> Route {
-        self.tells(media, Some(SchemaGenerator::subschema_for::<T>))
+        self.tells(200, media, shape::<T>())
     }
 
-    /// Answers with what has no shape.
-    pub(crate) fn gives_media(self, media: &'static str) -> Route {
-        self.tells(media, None)
-    }
-
-    fn tells(mut self, media: &'static str, shape: Option<Shape>) -> Route {
-        self.gives.push((media, shape));
+    /// Answers in any way.
+    pub(crate) fn tells(mut self, status: u16, media: &'static str, shape: Option<Shape>) -> Route {
+        self.tells.push(Told { status, media, shape });
         self
     }
 }

@@ -161,7 +161,8 @@ mod tests {
         let bad_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         let locked =
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-        let rows: &[(&str, &str, fn(&IdentityError) -> bool)] = &[
+        type Row<'a> = (&'a str, &'a str, fn(&IdentityError) -> bool);
+        let rows: &[Row<'_>] = &[
             ("", &key, |e| *e == IdentityError::NoCertificate),
             (&key, &key, |e| *e == IdentityError::NoCertificate),
             (garbage, &key, |e| matches!(e, IdentityError::BadCertificate(_))),

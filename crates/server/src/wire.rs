@@ -12,17 +12,23 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde_json::{Map, Value};
 
+use crate::Limits;
 use crate::trouble::{Kind, Trouble};
 
-/// Reads a body. `depth_max` counts objects and lists within one another.
-pub(crate) fn read<T: DeserializeOwned>(body: &[u8], depth_max: usize) -> Result<T, Trouble> {
-    shape(&json(body, depth_max)?)
+/// Reads a body.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8], limits: &Limits) -> Result<T, Trouble> {
+    shape(&json(body, limits)?)
 }
 
 /// The JSON value of a body.
-pub(crate) fn json(body: &[u8], depth_max: usize) -> Result<Value, Trouble> {
-    if depth(body) > depth_max {
+pub(crate) fn json(body: &[u8], limits: &Limits) -> Result<Value, Trouble> {
+    let (depth, values) = extent(body);
+    let (depth_max, values_max) = (limits.json_depth, limits.json_values);
+    if depth > depth_max {
         return Err(Trouble::at("", format!("the body is nested deeper than {depth_max}")));
+    }
+    if values > values_max {
+        return Err(Trouble::at("", format!("the body has more than {values_max} values")));
     }
     serde_json::from_slice::<Strict>(body).map(|strict| strict.0).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
@@ -49,9 +55,9 @@ pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Result<T, Trouble> {
     T::deserialize(Node(value)).map_err(|refused| Trouble::at(refused.path(), &refused.what))
 }
 
-/// How deep objects and lists go, without building anything.
-fn depth(body: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
+/// How deep objects and lists go, and how many values there are at most, without building anything.
+fn extent(body: &[u8]) -> (usize, usize) {
+    let (mut depth, mut deepest, mut values) = (0_usize, 0, 1);
     let (mut in_text, mut escaped) = (false, false);
     for &byte in body {
         match byte {
@@ -62,12 +68,14 @@ fn depth(body: &[u8]) -> usize {
             b'{' | b'[' => {
                 depth += 1;
                 deepest = deepest.max(depth);
+                values += 1;
             }
+            b',' => values += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    (deepest, values)
 }
 
 const TWICE: &str = "twice";
@@ -470,7 +478,9 @@ mod tests {
             ("", Some("the body is empty; a JSON object was expected")),
         ];
         for (body, expected) in rows {
-            let said = read::<Body>(body.as_bytes(), 64).err().map(|t| t.message.into_owned());
+            let said = read::<Body>(body.as_bytes(), &Limits::default())
+                .err()
+                .map(|t| t.message.into_owned());
             assert_eq!(said.as_deref(), expected, "{body}");
         }
     }
@@ -479,17 +489,21 @@ mod tests {
     fn depth_is_counted_outside_of_texts() {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         let rows = [
-            ("1".to_owned(), 0),
-            ("{}".to_owned(), 1),
-            (r#"["[[[", "\"[["]"#.to_owned(), 1),
-            (nested(9), 9),
-            ("]]]]".to_owned(), 0),
+            ("1".to_owned(), (0, 1)),
+            ("{}".to_owned(), (1, 2)),
+            (r#"["[[[,,,", "\"[["]"#.to_owned(), (1, 3)),
+            (r#"{"a":[1,2],"b":3}"#.to_owned(), (2, 5)),
+            (nested(9), (9, 10)),
+            ("]]]]".to_owned(), (0, 1)),
         ];
         for (text, expected) in rows {
-            assert_eq!(depth(text.as_bytes()), expected, "{text}");
+            assert_eq!(extent(text.as_bytes()), expected, "{text}");
         }
-        assert!(json(nested(127).as_bytes(), 127).is_ok());
-        assert!(json(nested(128).as_bytes(), 127).is_err());
-        assert!(json("[".repeat(100_000).as_bytes(), 127).is_err());
+        let limits = Limits { json_values: 1000, ..Limits::default() };
+        let good = |text: String| json(text.as_bytes(), &limits).is_ok();
+        assert!(good(nested(127)) && !good(nested(128)));
+        assert!(!good("[".repeat(100_000)));
+        let numbers = |n: usize| format!("[{}]", vec!["0"; n].join(","));
+        assert!(good(numbers(999)) && !good(numbers(1000)));
     }
 }

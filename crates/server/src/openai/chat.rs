@@ -87,6 +87,11 @@ pub(crate) struct Body {
     function_call: Option<Value>,
     #[serde(default)]
     ondine: Option<Own>,
+    /// Other servers' words for another template than the model's own, refused by name.
+    #[serde(default)]
+    chat_template: Option<Value>,
+    #[serde(default)]
+    chat_template_kwargs: Option<Value>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -200,6 +205,18 @@ impl Body {
         {
             if old.is_some() {
                 return Err(Trouble::at(name, "is not supported; use tools and tool_choice"));
+            }
+        }
+        let template = [
+            ("chat_template", &self.chat_template),
+            ("chat_template_kwargs", &self.chat_template_kwargs),
+        ];
+        for (name, other) in template {
+            if other.is_some() {
+                return Err(Trouble::at(
+                    name,
+                    "is not supported; the model's own template is used",
+                ));
             }
         }
         if self.modalities.iter().flatten().any(|modality| modality != "text") {

@@ -179,6 +179,7 @@ fn each_limit_holds_at_its_value_and_not_one_above() {
         logit_bias: 2,
         schema_bytes: 20,
         json_depth: 5,
+        json_values: 4096,
         ..Limits::default()
     };
     let server = Running::new(script(), limits);
@@ -203,7 +204,7 @@ fn each_limit_holds_at_its_value_and_not_one_above() {
         serde_json::from_str(&text).unwrap()
     };
     type Of<'a> = &'a dyn Fn(usize) -> Value;
-    let rows: [(&str, &str, usize, Of<'_>); 11] = [
+    let rows: [(&str, &str, usize, Of<'_>); 12] = [
         (CHAT, "messages", 2, &turns),
         (CHAT, "tools", 2, &tools),
         (CHAT, "n", 2, &|n| n.into()),
@@ -214,6 +215,8 @@ fn each_limit_holds_at_its_value_and_not_one_above() {
         (CHAT, "logit_bias", 2, &biases),
         (CHAT, "response_format", 20, &format),
         (CHAT, "unknown", 5, &deep),
+        // The list itself, its other values, and the six of the body around it.
+        (CHAT, "unknown", 4096 - 8, &|n| json!(vec![0; n])),
         ("/v1/embeddings", "input", 2, &|n| json!(vec!["x"; n])),
     ];
     for (path, name, limit, of) in rows {

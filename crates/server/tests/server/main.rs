@@ -9,4 +9,5 @@ mod mutated;
 mod openapi;
 mod pulls;
 mod quota;
+mod raw;
 mod tls;

@@ -169,8 +169,8 @@ fn every_operation_answers_as_the_document_says() {
         };
         let method = method.to_ascii_uppercase();
         for streaming in [false, true] {
-            let contents = operation["responses"]["200"]["content"].as_object().unwrap();
-            if body.is_object() && contents.len() > 1 {
+            let media = |status: &str| operation["responses"][status]["content"].as_object();
+            if body.is_object() && media("200").is_some_and(|media| media.len() > 1) {
                 body["stream"] = streaming.into();
             } else if streaming {
                 continue;
@@ -180,7 +180,15 @@ fn every_operation_answers_as_the_document_says() {
             }
             let text = if body.is_null() { String::new() } else { body.to_string() };
             let reply = server.ask(&method, &asked, &[], &text);
-            assert_eq!(reply.status, 200, "{method} {path}: {reply:?}");
+            let status = reply.status.to_string();
+            assert!(
+                status.starts_with('2') && operation["responses"].get(&status).is_some(),
+                "{method} {path}: {reply:?}"
+            );
+            let Some(contents) = media(&status) else {
+                assert_eq!(reply.body, "", "{method} {path}");
+                continue;
+            };
             let media = reply.header("content-type").unwrap().split(';').next().unwrap();
             let told = contents.get(media).unwrap_or_else(|| panic!("{path} tells {media}"));
             let Some(schema) = told.get("schema") else { continue };
