@@ -21,7 +21,9 @@ use crate::feed::Feed;
 use crate::meter::{Answered, Counters, Meter};
 use crate::openai::responses::Kept;
 use crate::trouble::{Kind, Trouble};
-use crate::{App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, wire};
+use crate::{
+    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, ollama, openai, page, wire,
+};
 
 /// All that requests share.
 pub(crate) struct House {
@@ -47,7 +49,7 @@ pub(crate) enum Api {
     OpenAi,
     Anthropic,
     Ollama,
-    /// Health and numbers, which are nobody's API.
+    /// Health, numbers and the page, which are nobody's API.
     Own,
 }
 
@@ -61,7 +63,7 @@ impl Api {
         match () {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
-            () if path == "/health" || path == "/metrics" => Api::Own,
+            () if matches!(path, "/" | "/health" | "/metrics") || under("/assets") => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
         }
@@ -154,6 +156,7 @@ pub(crate) fn router(server: Server) -> Router {
         .merge(openai::routes())
         .merge(anthropic::routes())
         .merge(ollama::routes())
+        .merge(page::routes())
         .route("/health", get(async || "ok\n"))
         .route("/metrics", get(metrics))
         .fallback(async || Trouble::new(Kind::NotFound, "there is nothing at this path"))
@@ -245,7 +248,8 @@ impl House {
             return Err(Trouble::new(Kind::Forbidden, message));
         }
         // A preflight has no token: browsers send none before they are allowed to.
-        if is_preflight(request) || request.uri().path() == "/health" {
+        let path = request.uri().path();
+        if is_preflight(request) || path == "/health" || page::is_open(request.method(), path) {
             return Ok(None);
         }
         match self.doors.who(token(headers)) {
@@ -491,6 +495,9 @@ mod tests {
             ("/api/chat", &version, Api::Ollama),
             ("/apix", &none, Api::OpenAi),
             ("/health", &none, Api::Own),
+            ("/", &none, Api::Own),
+            ("/assets/page.js", &none, Api::Own),
+            ("/assetsx", &none, Api::OpenAi),
             ("/nowhere", &none, Api::OpenAi),
         ];
         for (path, headers, expected) in rows {

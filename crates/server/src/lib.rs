@@ -37,6 +37,7 @@ mod meter;
 mod net;
 mod ollama;
 mod openai;
+mod page;
 mod stream;
 mod trouble;
 mod wire;
