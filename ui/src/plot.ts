@@ -14,7 +14,7 @@ export interface Plot {
   lines: Line[];
   /** Values that the plot has room for, new ones on the right. */
   room: number;
-  /** A level that is marked, and always inside. */
+  /** A level that is marked, and is the top where nothing is above it. */
   level?: number;
   /** Says a value on the axis. */
   unit: (value: number) => string;
@@ -27,7 +27,9 @@ export interface Plot {
 }
 
 const HEIGHT = 132;
-const [TOP, RIGHT, BOTTOM, LEFT] = [10, 8, 20, 8];
+const [TOP, RIGHT, BOTTOM] = [10, 6, 20];
+/** Room for a letter of the axis, and beside it. */
+const [LETTER, BESIDE] = [7, 8];
 
 /** The least round number that is no less: 1, 2 or 5 times a power of ten. */
 export function roundUp(value: number): number {
@@ -87,13 +89,14 @@ export class LinePlot {
     const width = this.#width;
     if (!plot || width < 40) return;
     const most = Math.max(0, ...plot.lines.flatMap((line) => line.values.map((value) => value ?? 0)));
-    const top = roundUp(Math.max(most, plot.level ?? 0));
-    const x = (at: number, length: number) => LEFT + ((plot.room - length + at) / Math.max(1, plot.room - 1)) * (width - LEFT - RIGHT);
+    const top = plot.level && plot.level >= most ? plot.level : roundUp(most);
+    const marks = [0, 0.5, 1].map((share) => ({ value: top * share, said: plot.unit(top * share) }));
+    const left = Math.ceil(Math.max(...marks.map((mark) => mark.said.length)) * LETTER) + BESIDE;
+    const x = (at: number, length: number) => left + ((plot.room - length + at) / Math.max(1, plot.room - 1)) * (width - left - RIGHT);
     const y = (value: number) => TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM);
-    const grid = [0, 0.5, 1].map((share) => {
-      const at = y(top * share);
-      return s("g", {}, s("path", { class: "grid", d: `M${LEFT} ${at}H${width - RIGHT}` }), share > 0 && s("text", { class: "tick", x: LEFT, y: at + 11 }, plot.unit(top * share)));
-    });
+    const grid = marks.map(({ value, said }) =>
+      s("g", {}, s("path", { class: "grid", d: `M${left} ${y(value)}H${width - RIGHT}` }), s("text", { class: "axis", x: left - BESIDE, y: y(value) + 4, "text-anchor": "end" }, said)),
+    );
     const drawn = plot.lines.map((line, order) => {
       const parts = runs(line.values, (at) => x(at, line.values.length), y);
       const fills = parts.filter((points) => plot.filled && order === 0 && points.length > 1).map((points) => {
@@ -103,7 +106,7 @@ export class LinePlot {
       });
       return s("g", {}, ...fills, s("path", { class: `line ${line.kind}`, d: parts.map(path).join("") }));
     });
-    const level = plot.level === undefined ? null : s("path", { class: "level", d: `M${LEFT} ${y(plot.level)}H${width - RIGHT}` });
+    const level = plot.level === undefined ? null : s("path", { class: "level", d: `M${left} ${y(plot.level)}H${width - RIGHT}` });
     const [from, to] = plot.ends;
     replace(
       this.element,
@@ -113,8 +116,8 @@ export class LinePlot {
         ...grid,
         ...drawn,
         level,
-        s("text", { class: "tick", x: LEFT, y: HEIGHT - 5 }, from),
-        s("text", { class: "tick", x: width - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, to),
+        s("text", { class: "axis", x: left, y: HEIGHT - 4 }, from),
+        s("text", { class: "axis", x: width - RIGHT, y: HEIGHT - 4, "text-anchor": "end" }, to),
       ),
     );
   }

@@ -153,6 +153,7 @@ const en = {
   noSample: "no measurement yet",
   share: (percent: string) => `${percent} of the budget`,
   time: "Time",
+  times: "How long it takes",
 
   lost: "Ondine does not answer.",
   lostSentence: "The service does not answer. Is it running? Start it with: ondine serve",
@@ -323,6 +324,7 @@ const zh: Words = {
   noSample: "尚无测量",
   share: (percent) => `预算的 ${percent}`,
   time: "时间",
+  times: "用时",
 
   lost: "Ondine 没有应答。",
   lostSentence: "服务没有应答。它在运行吗？启动命令：ondine serve",

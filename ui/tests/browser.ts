@@ -20,6 +20,9 @@ function executable(): string {
   throw new Error(`no Chromium at ${PLACES.join(", ")}; name one in ONDINE_CHROMIUM`);
 }
 
+/** A machine that has much else to do is slow, and not wrong. */
+const PATIENCE_MS = 20_000;
+
 let browser: Browser | null = null;
 
 export async function open(): Promise<Browser> {
@@ -27,7 +30,11 @@ export async function open(): Promise<Browser> {
   return browser;
 }
 
+const visits = new Set<() => Promise<void>>();
+
+/** Ends what a failed test has left. */
 export async function close(): Promise<void> {
+  for (const end of visits) await end();
   await browser?.close();
   browser = null;
 }
@@ -54,7 +61,7 @@ export async function visit({ at = `/#token=${TOKEN}`, prepare, ...options }: Wi
   prepare?.(mock);
   const context = await (await open()).newContext({ locale: "en-GB", viewport: { width: 1200, height: 800 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(5_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const requests: string[] = [];
   const faults: string[] = [];
   context.on("request", (request) => requests.push(request.url()));
@@ -65,9 +72,11 @@ export async function visit({ at = `/#token=${TOKEN}`, prepare, ...options }: Wi
   });
   await page.goto(mock.origin + at);
   const end = async () => {
+    visits.delete(end);
     await context.close();
     await mock.close();
   };
+  visits.add(end);
   return { page, mock, requests, faults, end };
 }
 
@@ -84,7 +93,7 @@ export async function say(page: Page, text: string): Promise<void> {
 }
 
 /** Waits until `check` holds. */
-export async function until(check: () => boolean | Promise<boolean>, what: string, ms = 5_000): Promise<void> {
+export async function until(check: () => boolean | Promise<boolean>, what: string, ms = PATIENCE_MS): Promise<void> {
   const end = Date.now() + ms;
   while (!(await check())) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);

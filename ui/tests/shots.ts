@@ -117,5 +117,8 @@ await shot("models", {}, (mock) => {
 await shot("door", { at: "/" }, () => {}, async (page) => page.getByLabel("Token", { exact: true }).waitFor());
 await shot("lost", {}, history, async (page) => {
   await page.getByText("What shall it be?").waitFor();
+  await page.route("**/v1/**", (route) => route.abort());
+  await say(page, "Is anybody there?");
+  await page.getByText("Not sent").waitFor();
 });
 await close();

@@ -64,20 +64,21 @@ function brackets(text: string): Map<number, number> {
   return closed;
 }
 
-/** Where runs of backticks begin, by their length. */
-function ticks(text: string): Map<number, number[]> {
-  const runs = new Map<number, number[]>();
+/** Where a run of backticks ends a span: the next one of its length. */
+function ticks(text: string): Map<number, number> {
+  const ends = new Map<number, number>();
+  const last = new Map<number, number>();
   for (const { 0: run, index } of text.matchAll(/`+/g)) {
-    const known = runs.get(run.length);
-    if (known) known.push(index);
-    else runs.set(run.length, [index]);
+    const before = last.get(run.length);
+    if (before !== undefined) ends.set(before, index);
+    last.set(run.length, index);
   }
-  return runs;
+  return ends;
 }
 
 function cut(text: string, depth: number): Piece[] {
   const closing = depth < DEPTH_MAX ? brackets(text) : new Map<number, number>();
-  const runs = ticks(text);
+  const spans = ticks(text);
   const pieces: Piece[] = [];
   let plain = "";
   const push = (node: Inline, nodeDepth = 0) => {
@@ -100,10 +101,7 @@ function cut(text: string, depth: number): Piece[] {
       while (text[at] === " ") at += 1;
     } else if (c === "`") {
       const length = runLength(text, at, "`");
-      const same = runs.get(length) ?? [];
-      // Runs that lie behind are of no more use: taken off, so that no text is walked twice.
-      while (same.length > 0 && (same[0] as number) <= at) same.shift();
-      const end = same[0];
+      const end = spans.get(at);
       if (end === undefined) plain += "`".repeat(length);
       else push({ kind: "code", text: code(text.slice(at + length, end)) });
       at = end === undefined ? at + length : end + length;

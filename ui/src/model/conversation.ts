@@ -85,6 +85,12 @@ export class Conversation extends Changing {
     this.#pending = "";
   }
 
+  /** Chooses what it will be begun with. */
+  wish(wanted: Partial<NewSession>): void {
+    Object.assign(this.wanted, wanted);
+    this.changed();
+  }
+
   /** The list knows more of it than an address does. */
   told(info: Session): void {
     if (this.answering || this.info?.model === info.model) return;

@@ -29,7 +29,12 @@ export class Sessions extends Changing {
 
   async load(): Promise<void> {
     try {
-      this.list = await this.#service.sessions();
+      const list = await this.#service.sessions();
+      // What a conversation has heard since may be newer than what was on its way here.
+      this.list = list.map((session) => {
+        const own = this.#open.get(session.id)?.info;
+        return own && own.messages > session.messages ? own : session;
+      });
       this.known = true;
       for (const session of this.list) this.#open.get(session.id)?.told(session);
       this.trouble = null;

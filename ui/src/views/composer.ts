@@ -85,7 +85,7 @@ export class Composer {
       {
         "aria-label": words.model,
         change: () => {
-          wanted.model = model.value;
+          this.#conversation.wish({ model: model.value });
           keep("browser", "model", model.value);
         },
       },
@@ -93,7 +93,7 @@ export class Composer {
     );
     const overflow = h(
       "select",
-      { id: "overflow", change: () => (wanted.overflow = overflow.value) },
+      { id: "overflow", change: () => this.#conversation.wish({ overflow: overflow.value }) },
       ...(
         [
           ["error", words.overflowError],
@@ -107,7 +107,7 @@ export class Composer {
       id: "instructions",
       rows: 3,
       "aria-describedby": "instructions-hint",
-      input: () => (wanted.instructions = instructions.value),
+      input: () => this.#conversation.wish({ instructions: instructions.value }),
     });
     instructions.value = wanted.instructions;
     replace(

@@ -5,7 +5,7 @@ import { type Child, h, replace } from "../dom.ts";
 import { bytes, number, seconds, span } from "../format.ts";
 import { PAUSE_MS, SAMPLES } from "../model/meter.ts";
 import { LinePlot, type Part, shareBar } from "../plot.ts";
-import type { Percentiles, Status } from "../service.ts";
+import type { Status } from "../service.ts";
 import { notice } from "./notice.ts";
 
 /** Parts of the memory that have a colour of their own. */
@@ -14,6 +14,21 @@ const KINDS = ["one", "two", "three", "four"];
 /** A part of the board: a heading, a figure that is read at a glance, and what is below it. */
 function tile(title: string, figure: Element, ...children: Child[]): HTMLElement {
   return h("section", { class: "card tile" }, h("div", { class: "row" }, h("h2", {}, title), figure), ...children);
+}
+
+/** A table: names of columns, and rows that begin with their name. */
+function grid(columns: string[], rows: string[][]): HTMLElement {
+  const side = (at: number) => at > 0 && "at-right";
+  const head = h("tr", {}, ...columns.map((name, at) => h("th", { scope: "col", class: side(at) }, name)));
+  const body = rows.map((row) =>
+    h("tr", {}, ...row.map((text, at) => (at === 0 ? h("th", { scope: "row" }, text) : h("td", { class: side(at) }, text)))),
+  );
+  return h("table", {}, h("thead", {}, head), h("tbody", {}, ...body));
+}
+
+/** A place that scrolls to the side, by keyboard too. */
+function wide(label: string, content: Element): HTMLElement {
+  return h("div", { class: "wide", tabindex: 0, role: "group", "aria-label": label }, content);
 }
 
 export function dashboardView(app: App): View {
@@ -27,8 +42,9 @@ export function dashboardView(app: App): View {
   const queue = h("div", { class: "queue" });
   const facts = h("dl", { class: "facts" });
   const tokens = h("div");
+  const times = h("div");
   const trouble = h("div");
-  const table = h("tbody");
+  const table = h("div");
   const legend = (...rows: [string, string][]) =>
     h("ul", { class: "legend" }, ...rows.map(([kind, label]) => h("li", {}, h("span", { class: `dot ${kind}`, "aria-hidden": "true" }), label)));
   const minutes = Math.round((SAMPLES * PAUSE_MS) / 60_000);
@@ -85,57 +101,41 @@ export function dashboardView(app: App): View {
     );
 
     const fact = (name: string, value: string) => [h("dt", {}, name), h("dd", {}, value)];
-    const two = (both: Percentiles) => (both.p50 === null ? words.noSample : `${time(both.p50)} · ${time(both.p99)}`);
     replace(
       facts,
       ...fact(words.finished, number(status.requests.finished, lang)),
       ...fact(words.failed, number(status.requests.failed, lang)),
-      ...fact(`${words.inQueue} (p50 · p99)`, two(latency.queue)),
-      ...fact(`${words.first} (p50 · p99)`, two(latency.first)),
-      ...fact(`${words.between} (p50 · p99)`, two(latency.between)),
       ...fact(words.uptime, span(status.uptime_s, lang)),
       ...fact(words.version, status.version),
     );
     replace(
-      tokens,
-      h(
-        "table",
-        {},
-        h("thead", {}, h("tr", {}, ...[words.model, words.evaluated, words.reused].map((name, at) => h("th", { scope: "col", class: at > 0 && "at-right" }, name)))),
-        h("tbody", {}, ...status.models.map((own) => h("tr", {}, h("th", { scope: "row" }, own.name), h("td", { class: "at-right" }, number(own.tokens, lang)), h("td", { class: "at-right" }, number(own.cached_tokens, lang))))),
+      times,
+      grid(
+        [words.time, words.p50, words.p99],
+        [
+          [words.inQueue, time(latency.queue.p50), time(latency.queue.p99)],
+          [words.first, time(latency.first.p50), time(latency.first.p99)],
+          [words.between, time(latency.between.p50), time(latency.between.p99)],
+        ],
       ),
     );
+    const told = status.models.map((own) => [own.name, number(own.tokens, lang), number(own.cached_tokens, lang)]);
+    replace(tokens, grid([words.model, words.evaluated, words.reused], told));
     if (details.open) fill();
   };
 
   const fill = () => {
     const clock = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
     const rows = meter.samples.slice(-30).reverse();
-    replace(
-      table,
-      ...rows.map(({ at, status }) =>
-        h(
-          "tr",
-          {},
-          h("th", { scope: "row" }, clock.format(at)),
-          ...(status
-            ? [number(status.tokens_per_s, lang), time(status.latency.first.p50), bytes(status.memory.used, lang)]
-            : ["–", "–", "–"]
-          ).map((text) => h("td", { class: "at-right" }, text)),
-        ),
-      ),
-    );
+    const said = rows.map(({ at, status }) => [
+      clock.format(at),
+      ...(status
+        ? [number(status.tokens_per_s, lang), time(status.latency.first.p50), bytes(status.memory.used, lang)]
+        : ["–", "–", "–"]),
+    ]);
+    replace(table, grid([words.time, words.rate, words.first, words.memory], said));
   };
-  const details: HTMLDetailsElement = h(
-    "details",
-    { class: "card", toggle: () => details.open && fill() },
-    h("summary", {}, words.asTable),
-    h(
-      "div",
-      { class: "wide", tabindex: 0, role: "group", "aria-label": words.asTable },
-      h("table", {}, h("thead", {}, h("tr", {}, ...[words.time, words.rate, words.first, words.memory].map((name, at) => h("th", { scope: "col", class: at > 0 && "at-right" }, name)))), table),
-    ),
-  );
+  const details: HTMLDetailsElement = h("details", { class: "card", toggle: () => details.open && fill() }, h("summary", {}, words.asTable), wide(words.asTable, table));
   const element = h(
     "div",
     { class: "page" },
@@ -148,8 +148,8 @@ export function dashboardView(app: App): View {
       tile(words.first, firstNow, first.element, legend(["one", words.p50], ["two", words.p99])),
       tile(words.memory, memoryNow, memory.element, parts),
       tile(words.queue, queueNow, queue),
-      h("section", { class: "card tile" }, h("h2", {}, words.modelTokens), h("div", { class: "wide", tabindex: 0, role: "group", "aria-label": words.modelTokens }, tokens)),
-      h("section", { class: "card tile" }, h("h2", { class: "sr-only" }, words.dashboard), facts),
+      h("section", { class: "card tile" }, h("h2", {}, words.times), wide(words.times, times)),
+      h("section", { class: "card tile" }, h("h2", {}, words.modelTokens), wide(words.modelTokens, tokens), facts),
     ),
     details,
   );

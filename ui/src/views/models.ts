@@ -9,6 +9,7 @@ import type { Pull } from "../model/pulls.ts";
 import type { Model, ModelStatus } from "../service.ts";
 import { ask } from "./ask.ts";
 import { notice } from "./notice.ts";
+import { PullRow } from "./pull.ts";
 
 const DRAFT = "draft.pull";
 
@@ -72,39 +73,14 @@ export function modelsView(app: App): View {
     );
   };
 
-  const download = (own: Pull): HTMLElement => {
-    const label = words.pulling(own.source);
-    const known = own.total !== null && own.total > 0;
-    const bar = h("progress", { "aria-label": label, max: known ? (own.total ?? 1) : 1, value: known ? own.done : null });
-    const left = known && own.rate ? ((own.total ?? 0) - own.done) / own.rate : null;
-    const facts = [
-      own.step || words.pullStarting,
-      known && words.pulledOf(bytes(own.done, lang), bytes(own.total ?? 0, lang)),
-      own.rate && words.pulledRate(bytes(own.rate, lang)),
-      left !== null && Number.isFinite(left) && words.pulledLeft(span(Math.ceil(left), lang)),
-    ].filter((fact) => typeof fact === "string" && fact !== "");
-    const running = own.state === "running";
-    return h(
-      "li",
-      { class: "card pull", "data-state": own.state },
-      h("div", { class: "row" }, h("h3", {}, own.source), running
-        ? h("button", { type: "button", class: "small", click: () => pulls.stop(own) }, icon("stop"), words.stop)
-        : h("button", { type: "button", class: "quiet small", click: () => pulls.dismiss(own) }, icon("close"), words.dismiss)),
-      running && bar,
-      running && h("p", { class: "faint" }, facts.join(" · ")),
-      own.state === "done" && h("p", { role: "status" }, icon("check"), words.pullDone),
-      own.state === "stopped" && h("p", { role: "status" }, words.pullStopped),
-      own.state === "failed" && own.trouble && notice(own.trouble, words, () => void pulls.start(own.source)),
-    );
-  };
-
   let shown = "";
   const show = () => {
     const status = new Map(meter.status?.models.map((own) => [own.name, own]));
     const names = [...new Set([...models.list.map((model) => model.id), ...status.keys()])];
     // Drawn anew only where something changed: who has the focus on a button keeps it.
     const now = JSON.stringify([names, models.list, [...status.values()].map((own) => ({ ...own, tokens: 0, cached_tokens: 0 })), [...models.busy], [...models.failed.keys()], models.trouble?.message, models.known]);
-    if (now !== shown) {
+    // Nor does a button go away under a finger.
+    if (now !== shown && !list.querySelector(":active")) {
       shown = now;
       const focus = focused(list);
       replace(trouble, models.trouble && notice(models.trouble, words, () => void models.load()));
@@ -115,10 +91,19 @@ export function modelsView(app: App): View {
     const own = meter.status?.memory;
     memory.textContent = own && own.budget > 0 ? words.inMemoryOf(bytes(own.used, lang), bytes(own.budget, lang)) : "";
   };
+  const rows = new Map<Pull, PullRow>();
   const showPulls = () => {
-    const focus = focused(downloads);
-    replace(downloads, ...pulls.list.map(download));
-    focus();
+    for (const [pull, own] of rows) {
+      if (pulls.list.includes(pull)) continue;
+      own.element.remove();
+      rows.delete(pull);
+    }
+    pulls.list.forEach((pull, at) => {
+      const own = rows.get(pull) ?? new PullRow(app, pull);
+      rows.set(pull, own);
+      own.update();
+      if (downloads.children[at] !== own.element) downloads.insertBefore(own.element, downloads.children[at] ?? null);
+    });
   };
 
   const element = h(

@@ -83,7 +83,7 @@ export function shell(app: App, change: () => void): Shell {
   let listed = "";
   const showList = () => {
     const now = JSON.stringify([at, sessions.known, sessions.list.map((own) => [own, sessions.title(own)]), sessions.trouble?.message, Math.floor(Date.now() / 60_000)]);
-    if (now === listed) return;
+    if (now === listed || list.querySelector(":active")) return;
     listed = now;
     const focus = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-id]")?.dataset["id"];
     seen.disconnect();
