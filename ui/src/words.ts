@@ -98,7 +98,7 @@ const en = {
   load: "Load",
   unload: "Unload",
   loadNamed: (what: string) => `Load ${what} into memory`,
-  unloadNamed: (what: string) => `Let ${what} go from memory`,
+  unloadNamed: (what: string) => `Unload ${what} from memory`,
   context: (n: string) => `${n} positions`,
   chats: "chats",
   embeds: "embeds",

@@ -3,7 +3,7 @@
 import { after, test } from "node:test";
 import assert from "node:assert/strict";
 import { close, misdeeds, say, until, visit } from "./browser.ts";
-import { type Piece, words } from "./mock.ts";
+import { type Piece, TOKEN, words } from "./mock.ts";
 
 after(close);
 
@@ -83,10 +83,57 @@ test("a stop that the service kept is shown as it was kept", async () => {
     return words("word ".repeat(200), 20);
   };
   await say(page, "go on");
-  await until(async () => /word/.test((await page.locator(".turn").last().textContent()) ?? ""), "some words");
+  await page.locator(".prose", { hasText: "word" }).waitFor();
   await page.keyboard.press("Escape");
   await page.locator(".turn.assistant", { hasText: "the kept part" }).waitFor();
   assert.equal(await page.getByText("did not keep").count(), 0);
+  await own.end();
+});
+
+test("a stop before the first word, and before the service has said that it took the message", async () => {
+  for (const heard of [true, false]) {
+    const own = await visit();
+    const { page, mock } = own;
+    mock.answer = () => [{ event: "text", data: { text: "late" }, after: 60_000 }];
+    mock.silent = !heard;
+    await say(page, "Wait for it");
+    await until(() => mock.asked.some((path) => path.endsWith("/answers")), "the request");
+    await page.getByText("Waiting for the first word").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Send", exact: true }).waitFor();
+    // The service has it, so the page shows it, and the field does not offer it again.
+    await page.locator(".turn.user", { hasText: "Wait for it" }).waitFor();
+    assert.equal(await page.locator(field).inputValue(), "");
+    await own.end();
+  }
+});
+
+test("a message that arrived though nobody said so is not sent twice", async () => {
+  const own = await visit();
+  const { page, mock } = own;
+  await say(page, "First");
+  await page.getByText("tokens/s").waitFor();
+  // The request arrives; its answer and everything after it do not.
+  mock.silent = true;
+  await page.route("**/messages", (route) => route.abort());
+  await page.route("**/answers", async (route) => {
+    const request = route.request();
+    const sent = fetch(request.url(), { method: "POST", headers: { authorization: `Bearer ${TOKEN}` }, body: request.postData() });
+    sent.catch(() => {});
+    await until(() => mock.sessions[0]?.messages.length === 3, "the message to arrive");
+    await route.abort();
+  });
+  await say(page, "Second");
+  await page.getByText("Not sent. Your text is in the field below.").waitFor();
+  assert.equal(await page.locator(field).inputValue(), "Second");
+  mock.silent = false;
+  await page.unroute("**/messages");
+  await page.unroute("**/answers");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.locator(".prose", { hasText: "You said: Second" }).waitFor();
+  await until(() => mock.sessions.length === 1, "one session is left");
+  assert.deepEqual(mock.sessions[0]?.messages.map((message) => message["content"]), ["First", "You said: First", "Second", "You said: Second"]);
+  assert.equal(await page.locator(field).inputValue(), "");
   await own.end();
 });
 

@@ -70,6 +70,8 @@ export class Mock {
   bodies: { path: string; body: Json }[] = [];
   /** Answers whose reader went away before their end. */
   left = 0;
+  /** Takes messages and says nothing, not even that it took them. */
+  silent = false;
   tokens = new Set([TOKEN]);
   #server: Server;
   #port = 0;
@@ -164,7 +166,7 @@ export class Mock {
     if (path === "/v1/status") return say(200, this.status());
     if (path === "/v1/sessions" && method === "GET") return say(200, { object: "list", data: this.sessions.map((own) => this.#info(own)) });
     if (path === "/v1/sessions") {
-      const made = this.keep((body["messages"] as Json[] | undefined) ?? [], { model: String(body["model"] || "smollm2"), overflow: String(body["overflow"] ?? "error") });
+      const made = this.keep([...((body["messages"] as Json[] | undefined) ?? [])], { model: String(body["model"] || "smollm2"), overflow: String(body["overflow"] ?? "error") });
       return say(200, this.#info(made));
     }
     if (path === "/v1/models/load" || path === "/v1/models/unload") {
@@ -215,6 +217,7 @@ export class Mock {
   async #answer(session: Kept, body: Json, response: ServerResponse): Promise<void> {
     const asked = (body["messages"] as Json[] | undefined) ?? [];
     session.messages.push(...asked);
+    if (this.silent) return;
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.flushHeaders();
     let gone = false;

@@ -20,7 +20,7 @@ test("models say what they are, are loaded, unloaded and deleted", async () => {
 
   await page.getByRole("button", { name: "Load minilm into memory" }).click();
   await row("minilm").getByText("In memory").waitFor();
-  await page.getByRole("button", { name: "Let minilm go from memory" }).click();
+  await page.getByRole("button", { name: "Unload minilm from memory" }).click();
   await row("minilm").getByText("On disk").waitFor();
 
   mock.refuse.set("POST /v1/models/load", { status: 503, body: { error: { message: "weights needs 9 bytes; 1 are left of a budget of 8" } } });

@@ -47,6 +47,8 @@ export class Conversation extends Changing {
   #stop: AbortController | null = null;
   #created: (session: Session) => void;
   #loaded = false;
+  /** Where a message stands if the service took it after all, though it never said so. */
+  #doubt: number | null = null;
 
   constructor(service: Service, info: Session | null, wanted: NewSession, created: (session: Session) => void) {
     super();
@@ -129,9 +131,14 @@ export class Conversation extends Changing {
     if (this.answering || !text.trim()) return;
     this.answering = true;
     this.failure = null;
+    if (this.#doubt !== null && (await this.#arrived(this.#doubt, text))) {
+      this.draft = "";
+      this.answering = false;
+      return this.#again();
+    }
     const stop = new AbortController();
     this.#stop = stop;
-    const before = this.turns.length;
+    let before = this.turns.length;
     const said: Turn = { role: "user", text, calls: [], upto: null };
     const answer: Turn = { role: "assistant", text: "", calls: [], upto: null, open: true };
     this.turns.push(said, answer);
@@ -141,6 +148,7 @@ export class Conversation extends Changing {
     let taken = false;
     try {
       const session = this.info ?? (await this.#begin());
+      before = this.turns.indexOf(said);
       if (stop.signal.aborted) throw new Trouble("stopped");
       await this.#answer(session.id, text, answer, stop.signal, () => {
         taken = true;
@@ -149,6 +157,12 @@ export class Conversation extends Changing {
       });
     } catch (thrown) {
       const trouble = Trouble.of(thrown);
+      // A refusal is certain; where nothing was heard, the service may have the message.
+      if (!taken && this.info && trouble.status === 0 && (await this.#arrived(before, text))) {
+        taken = true;
+        said.upto = before + 1;
+        this.#pending = "";
+      }
       if (!taken) {
         // Nobody has it: it is where it was typed.
         this.turns.length = before;
@@ -163,6 +177,19 @@ export class Conversation extends Changing {
     if (answer.stopped) await this.#compare(answer);
     if (answer.text === "" && answer.calls.length === 0) this.turns = this.turns.filter((turn) => turn !== answer);
     this.changed();
+  }
+
+  /** Whether the service has `text` as the message behind the first `before`. */
+  async #arrived(before: number, text: string): Promise<boolean> {
+    if (!this.info) return false;
+    this.#doubt = before;
+    try {
+      const turn = (await this.#read(this.info.id))[before];
+      this.#doubt = null;
+      return turn?.role === "user" && turn.text === text;
+    } catch {
+      return false;
+    }
   }
 
   async #begin(): Promise<Session> {

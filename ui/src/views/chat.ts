@@ -18,10 +18,11 @@ export function chatView(app: App, id: string | null): View {
   const conversation = app.sessions.open(id);
   const composer = new Composer(app, conversation);
   const speaker = new Speaker();
+  const heading = h("h1", { class: "sr-only" });
   const turns = h("ol", { class: "turns" });
   const trouble = h("div", { class: "trouble" });
   const greeting = h("div", { class: "greeting" });
-  const scroll = h("div", { class: "scroll", role: "region", "aria-label": words.conversation, tabindex: 0 }, greeting, turns, trouble);
+  const scroll = h("div", { class: "scroll", role: "region", "aria-label": words.conversation, tabindex: 0 }, heading, greeting, turns, trouble);
   const latest = h(
     "button",
     { type: "button", class: "latest round", "aria-label": words.toLatest, title: words.toLatest, hidden: true },
@@ -29,6 +30,10 @@ export function chatView(app: App, id: string | null): View {
   );
   const element = h("div", { class: "chat" }, scroll, latest, composer.element, speaker.element);
 
+  const title = () => {
+    const { info } = conversation;
+    return info ? app.sessions.title(info) || words.untitled : words.newChat;
+  };
   let shown = new Map<Turn, TurnView>();
   let follows = true;
   let spoken: Turn | null = null;
@@ -81,6 +86,9 @@ export function chatView(app: App, id: string | null): View {
     }
     shown = next;
     greet();
+    heading.textContent = title();
+    // The greeting has a heading of its own.
+    heading.hidden = greeted !== "";
     composer.update();
     scroll.setAttribute("aria-busy", String(conversation.answering || conversation.loading));
     if (failed !== conversation.failure) {
@@ -144,10 +152,7 @@ export function chatView(app: App, id: string | null): View {
   void conversation.load();
   return {
     element,
-    title: () => {
-      const { info } = conversation;
-      return info ? app.sessions.title(info) || words.untitled : words.newChat;
-    },
+    title,
     end: () => {
       cancelAnimationFrame(due);
       removeEventListener("keydown", escape);

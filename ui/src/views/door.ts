@@ -34,7 +34,7 @@ export function doorView(app: App): View {
     field.focus();
   };
   const element = h(
-    "div",
+    "main",
     { class: "door" },
     h(
       "form",

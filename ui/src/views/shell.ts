@@ -197,7 +197,7 @@ export function shell(app: App, change: () => void): Shell {
     event.preventDefault();
     open(false);
   };
-  element.addEventListener("keydown", escape);
+  addEventListener("keydown", escape);
   narrow.addEventListener("change", reach);
   reach();
   const ends = [sessions.watch(showList), connection.watch(showConnection)];
@@ -216,6 +216,7 @@ export function shell(app: App, change: () => void): Shell {
     },
     end: () => {
       view?.end();
+      removeEventListener("keydown", escape);
       clearInterval(minute);
       seen.disconnect();
       narrow.removeEventListener("change", reach);
