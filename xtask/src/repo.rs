@@ -80,6 +80,11 @@ impl Repo {
         self.texts.iter().find(|text| text.path == path).map(|text| text.content.as_str())
     }
 
+    /// Every TypeScript file of the page.
+    pub(crate) fn page_files(&self) -> impl Iterator<Item = &Text> {
+        self.texts.iter().filter(|text| text.path.starts_with("ui/") && text.path.ends_with(".ts"))
+    }
+
     /// Every Rust file that belongs to a package.
     pub(crate) fn rust_files(&self) -> Vec<RustFile> {
         let rust = self.texts.iter().filter(|text| text.path.ends_with(".rs"));

@@ -26,7 +26,7 @@ use crate::route::{self, Route};
 use crate::trouble::{Kind, Trouble};
 use crate::{
     App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, memory, ollama, openai, openapi,
-    sessions, wire,
+    page, sessions, wire,
 };
 
 /// All that requests share.
@@ -58,7 +58,7 @@ pub(crate) enum Api {
     OpenAi,
     Anthropic,
     Ollama,
-    /// What other APIs have no words for: conversations that are kept, health, numbers.
+    /// What other APIs have no words for: conversations that are kept, health, numbers, the page.
     Own,
 }
 
@@ -72,8 +72,8 @@ impl Api {
         match () {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
-            () if ["/health", "/metrics", "/openapi.json"].contains(&path) => Api::Own,
-            () if under("/v1/sessions") => Api::Own,
+            () if matches!(path, "/" | "/health" | "/metrics" | "/openapi.json") => Api::Own,
+            () if under("/v1/sessions") || under("/assets") => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
         }
@@ -162,6 +162,7 @@ pub(crate) fn router(server: Server, ending: Ending) -> Router {
     table.extend(ollama::routes());
     table.extend(sessions::routes());
     table.extend(memory::routes());
+    table.extend(page::routes());
     let house = Arc::new(House {
         open: table.iter().filter(|row| row.open).map(|row| row.path).collect(),
         document: openapi::document(&table, &version).to_string().into(),
@@ -593,6 +594,9 @@ mod tests {
             ("/health", &none, Api::Own),
             ("/v1/sessions", &none, Api::Own),
             ("/v1/sessions/x/answers", &version, Api::Own),
+            ("/", &none, Api::Own),
+            ("/assets/page.js", &none, Api::Own),
+            ("/assetsx", &none, Api::OpenAi),
             ("/nowhere", &none, Api::OpenAi),
         ];
         for (path, headers, expected) in rows {

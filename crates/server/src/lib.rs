@@ -42,6 +42,7 @@ mod net;
 mod ollama;
 mod openai;
 mod openapi;
+mod page;
 mod patient;
 mod route;
 mod sessions;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::Finding;
 use crate::repo::Repo;
 
-/// A longer Rust file has a seam somewhere.
+/// A longer file of code has a seam somewhere.
 const LINES_MAX: usize = 900;
 
 /// A Rust file longer than this is named in the report.
@@ -14,13 +14,15 @@ const LINES_COMFORTABLE: usize = 600;
 
 /// Looks for files that are too long.
 pub(super) fn check(repo: &Repo) -> Vec<Finding> {
-    let files = repo.rust_files();
-    let long = files.iter().filter(|file| file.source.lines.len() > LINES_MAX);
-    long.map(|file| {
-        let lines = file.source.lines.len();
-        Finding::new(&file.path, format!("has {lines} lines; look for the seam before {LINES_MAX}"))
-    })
-    .collect()
+    let rust = repo.rust_files();
+    let rust = rust.iter().map(|file| (file.path.as_str(), file.source.lines.len()));
+    let page = repo.page_files().map(|text| (text.path.as_str(), text.content.lines().count()));
+    rust.chain(page)
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .map(|(path, lines)| {
+            Finding::new(path, format!("has {lines} lines; look for the seam before {LINES_MAX}"))
+        })
+        .collect()
 }
 
 /// Lines of each crate: code, comments, tests.

@@ -7,6 +7,7 @@ mod ending;
 mod http;
 mod mutated;
 mod openapi;
+mod page;
 mod pulls;
 mod quota;
 mod raw;
