@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
             plan,
         )
         .takes::<PlanBody>()
-        .gives::<told::MemoryPlan>(),
+        .gives::<ondine_chat::Plan>(),
         Route::post("/v1/models/load", "Brings a model into memory", load)
             .takes::<ModelBody>()
             .gives::<told::ModelPlace>(),

@@ -57,7 +57,8 @@ pub(crate) fn routes() -> Vec<Route> {
             .gives::<told::OllamaPulling>()
             .streams::<told::OllamaPulling>(LINES),
         Route::delete("/api/delete", "Takes a model from the disk", pull::delete)
-            .takes::<pull::DeleteBody>(),
+            .takes::<pull::DeleteBody>()
+            .gives::<told::Nothing>(),
         Route::get("/api/version", "Tells the server's version", version)
             .gives::<told::OllamaVersion>(),
     ]

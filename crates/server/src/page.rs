@@ -62,7 +62,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let row = |(file, at): (&File, usize)| {
         let handler = async move |headers: HeaderMap| serve(at, &headers);
         let media = file.media.split(';').next().unwrap_or_default();
-        Route::get(file.path, "A file of the page", handler).open().gives_media(media)
+        Route::get(file.path, "A file of the page", handler).open().tells(200, media, None)
     };
     FILES.iter().zip(0..).map(row).collect()
 }

@@ -23,12 +23,14 @@ use serde_json::{Value, json};
 
 use crate::house::{Call, Visit, good, json};
 use crate::openai::chat::{self, Body, Turn};
-use crate::openapi::sessions::{self as told, OverflowWord};
-use crate::route::Route;
+use crate::openapi::sessions as told;
+use crate::route::{Route, shape};
+use crate::stream::SSE;
 use crate::trouble::{Kind, Trouble};
 
 /// What stands where.
 pub(crate) fn routes() -> Vec<Route> {
+    const JSON: &str = "application/json";
     vec![
         Route::get("/v1/sessions", "Lists the app's kept conversations", list)
             .gives::<told::SessionList>(),
@@ -38,9 +40,11 @@ pub(crate) fn routes() -> Vec<Route> {
             create,
         )
         .takes::<New>()
-        .gives::<told::Session>(),
+        .gives::<told::Session>()
+        .tells(201, JSON, shape::<told::Session>()),
         Route::get("/v1/sessions/{id}", "Tells of one", one).gives::<told::Session>(),
-        Route::delete("/v1/sessions/{id}", "Ends one, and takes all that was kept of it", delete),
+        Route::delete("/v1/sessions/{id}", "Ends one, and takes all that was kept of it", delete)
+            .tells(204, "", None),
         Route::get("/v1/sessions/{id}/messages", "Lists what was said", messages)
             .gives::<told::SessionMessages>(),
         Route::post("/v1/sessions/{id}/messages", "Adds messages without an answer", append)
@@ -53,10 +57,10 @@ pub(crate) fn routes() -> Vec<Route> {
         )
         .takes::<Body>()
         .gives::<told::SessionAnswer>()
-        .streams::<told::SessionEvent>("text/event-stream"),
+        .streams::<told::SessionEvent>(SSE),
         Route::post("/v1/sessions/{id}/fork", "Begins another one with the same beginning", fork)
             .takes::<Fork>()
-            .gives::<told::Session>(),
+            .tells(201, JSON, shape::<told::Session>()),
         Route::post(
             "/v1/sessions/{id}/count_tokens",
             "Counts tokens without running the model",
@@ -104,7 +108,6 @@ struct New {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
-    #[schemars(with = "Option<OverflowWord>")]
     overflow: Option<Overflow>,
     #[serde(default)]
     messages: Option<Vec<Turn>>,

@@ -16,7 +16,6 @@ use super::{Choosing, Cost, copies, error, finish, logprobs};
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
 use crate::house::{Call, good};
-use crate::openapi::sessions::OverflowWord;
 use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
@@ -75,7 +74,6 @@ pub(crate) struct Body {
     seed: Option<i64>,
     /// Not OpenAI's: what happens when the conversation does not fit.
     #[serde(default)]
-    #[schemars(with = "Option<OverflowWord>")]
     pub(crate) overflow: Option<Overflow>,
     /// `text` is the only one there is.
     #[serde(default)]

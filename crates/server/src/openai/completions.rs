@@ -14,7 +14,6 @@ use super::{Choosing, Cost, copies, error, finish};
 use crate::Limits;
 use crate::common::{self, at_most, id, logprob, now_s, within};
 use crate::house::{Call, good};
-use crate::openapi::sessions::OverflowWord;
 use crate::stream::{self, Encode, sse};
 use crate::trouble::Trouble;
 use crate::wire::OneOr;
@@ -69,7 +68,6 @@ pub(super) struct Body {
     seed: Option<i64>,
     /// Not OpenAI's: what happens when the text does not fit.
     #[serde(default)]
-    #[schemars(with = "Option<OverflowWord>")]
     overflow: Option<Overflow>,
     #[serde(default)]
     ondine: Option<Own>,

@@ -21,7 +21,6 @@ use super::Choosing;
 use crate::Limits;
 use crate::common::{self, at_most, id, now_s, within};
 use crate::house::{Call, Visit, good};
-use crate::openapi::sessions::OverflowWord;
 use crate::trouble::{Kind, Trouble};
 use crate::wire::OneOr;
 
@@ -57,7 +56,6 @@ pub(super) struct Body {
     truncation: Option<Truncation>,
     /// Not OpenAI's: says more than `truncation` can, and instead of it.
     #[serde(default)]
-    #[schemars(with = "Option<OverflowWord>")]
     overflow: Option<Overflow>,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,

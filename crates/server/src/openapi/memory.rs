@@ -1,4 +1,5 @@
-//! What the endpoints about memory tell, as types: `memory.rs` writes the same as JSON.
+//! What the endpoints about memory tell, as types: `memory.rs` writes the same as JSON. A plan is the
+//! keeper's own type.
 #![expect(dead_code, reason = "types that are shapes: nobody holds one")]
 
 use std::collections::BTreeMap;
@@ -67,35 +68,6 @@ pub(crate) struct Latency {
 pub(crate) struct Quantiles {
     p50: Option<f64>,
     p99: Option<f64>,
-}
-
-/// Bytes.
-#[derive(JsonSchema)]
-pub(crate) struct MemoryPlan {
-    fits: bool,
-    /// Why not.
-    reason: Option<String>,
-    weights: u64,
-    kv: u64,
-    scratch: u64,
-    budget: u64,
-    used: u64,
-    /// What would go, in this order.
-    evicted: Vec<EvictedPart>,
-}
-
-#[derive(JsonSchema)]
-pub(crate) struct EvictedPart {
-    what: EvictedKind,
-    model: String,
-    bytes: u64,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub(crate) enum EvictedKind {
-    Kv,
-    Model,
 }
 
 #[derive(JsonSchema)]

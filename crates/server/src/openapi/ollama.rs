@@ -133,3 +133,6 @@ pub(crate) struct OllamaRunningModel {
     size_vram: u64,
     context_length: usize,
 }
+
+#[derive(JsonSchema)]
+pub(crate) struct Nothing {}

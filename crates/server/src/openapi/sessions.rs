@@ -1,24 +1,11 @@
 //! What the endpoints of kept conversations tell, as types: `sessions.rs` writes the same as JSON.
 #![expect(dead_code, reason = "types that are shapes: nobody holds one")]
 
+use ondine_chat::Overflow;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::openai::{CallTold, FinishReason};
-
-/// What happens where a conversation does not fit into the model's positions.
-#[derive(JsonSchema)]
-#[schemars(rename = "Overflow", rename_all = "lowercase")]
-pub(crate) enum OverflowWord {
-    /// The request is refused, with both numbers.
-    Error,
-    /// The oldest turns after the system's are left out; how many tokens they had is told.
-    Anchored,
-    /// The oldest turns after the system's are replaced by a summary that the model writes.
-    Summarize,
-    /// The answer ends where the positions do.
-    Stop,
-}
 
 #[derive(JsonSchema)]
 pub(crate) struct Session {
@@ -28,7 +15,7 @@ pub(crate) struct Session {
     name: Option<String>,
     /// Empty for the default model.
     model: String,
-    overflow: OverflowWord,
+    overflow: Overflow,
     /// How many there are.
     messages: usize,
     /// Seconds since 1970.
