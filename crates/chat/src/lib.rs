@@ -63,6 +63,10 @@ pub trait Chat: Send + Sync {
     /// The models that can be asked for, the default first.
     fn models(&self) -> Vec<Model>;
 
+    /// The kept conversation `session` of an app is no more: whoever keeps something that was computed
+    /// for it lets that go.
+    fn forget(&self, _app: &str, _session: &str) {}
+
     /// The whole answer, when it is done.
     ///
     /// # Errors

@@ -139,11 +139,6 @@ impl Runtime {
         self.residents.spill_to(folder);
     }
 
-    /// The conversation `id` of an app is no more: what is kept for it goes from memory and disk.
-    pub fn forget(&self, app: &str, id: &str) {
-        self.residents.forget(app, id);
-    }
-
     /// Adds a model that answers, is there already and stays. It should be loaded
     /// [steady](ondine_engine::EngineOptions::steady): else answers may hang on who else is being
     /// answered. What `about` says of names, bytes and files is believed; what the engine knows better
@@ -300,6 +295,10 @@ impl Chat for Runtime {
             }
         }
         models
+    }
+
+    fn forget(&self, app: &str, session: &str) {
+        self.residents.forget(app, session);
     }
 }
 

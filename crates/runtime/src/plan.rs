@@ -136,7 +136,8 @@ mod tests {
             Held { pinned: true, kept: 5, ..of("pinned", 3) },
             Held { kept: 10, ..of("own", 4) },
         ];
-        let rows: &[(u64, &[(&str, Eviction, u64)], u64)] = &[
+        type Gone<'a> = (&'a str, Eviction, u64);
+        let rows: &[(u64, &[Gone<'_>], u64)] = &[
             (0, &[], 0),
             (5, &[("own", Eviction::Kv, 5)], 0),
             (12, &[("own", Eviction::Kv, 10), ("old", Eviction::Kv, 2)], 0),

@@ -124,9 +124,11 @@ impl Residents {
 
     /// What there is: what was added, then what the loader knows.
     pub(crate) fn models(&self) -> Vec<Model> {
-        let pinned = lock(&self.versions);
-        let pinned: Vec<Model> =
-            pinned.iter().filter(|one| one.pinned).map(|one| Model::clone(&one.about)).collect();
+        let pinned: Vec<Model> = {
+            let versions = lock(&self.versions);
+            let pinned = versions.iter().filter(|one| one.pinned);
+            pinned.map(|one| Model::clone(&one.about)).collect()
+        };
         let known = self.loader.as_ref().map(|loader| loader.known()).unwrap_or_default();
         let others = known.into_iter().filter(|model| pinned.iter().all(|p| p.name != model.name));
         let others: Vec<Model> = others.collect();

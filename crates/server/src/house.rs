@@ -307,7 +307,9 @@ impl House {
         }
         // A preflight has no token: browsers send none before they are allowed to.
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        if is_preflight(request) || route.is_some_and(|route| self.open.contains(&route)) {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let open = reads && route.is_some_and(|route| self.open.contains(&route));
+        if is_preflight(request) || open {
             return Ok(None);
         }
         match self.doors.who(token(headers)) {

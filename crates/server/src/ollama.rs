@@ -109,6 +109,11 @@ async fn answer(call: Call, wanted: Wanted, kind: Kinds) -> Result<Response, Tro
     let head = Head { model: request.model.clone(), kind, since: Instant::now() };
     request.model = resolved(&call.house, request.model);
     if silent {
+        // Where models stay as they are, a request that says nothing wants nothing.
+        if call.house.keeper().is_err() {
+            let part = if kind == Kinds::Chat { "messages" } else { "prompt" };
+            return Err(Trouble::at(part, "is empty"));
+        }
         let reason = if request.keep == Keep::Seconds(0) {
             memory::release(&call.house, request.model).await?;
             "unload"

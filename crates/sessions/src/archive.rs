@@ -226,7 +226,9 @@ impl Sessions for Archive {
     }
 
     fn delete(&self, app: &str, id: &str) -> Result<(), ChatError> {
-        self.app(app).delete(id)
+        self.app(app).delete(id)?;
+        self.chat.forget(app, id);
+        Ok(())
     }
 
     /// An error means that nothing was added. What fails later, when the model is at it, is told to the

@@ -42,6 +42,10 @@ impl Chat for Summarizing {
     fn models(&self) -> Vec<Model> {
         self.chat.models()
     }
+
+    fn forget(&self, app: &str, session: &str) {
+        self.chat.forget(app, session);
+    }
 }
 
 impl Summarizing {

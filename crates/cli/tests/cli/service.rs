@@ -199,16 +199,47 @@ fn droplet_answers_conversations_with_calls() {
 
 #[cfg(unix)]
 #[test]
+fn what_is_named_is_there_at_once_and_alone_where_it_is_to_be() {
+    let home = Folder::new();
+    let token = finish(with_home(&home, &["app", "add", "notes"]).output().unwrap()).ok();
+    let model = tiny_model(&home);
+    let service = Service::start(home, &["-m", &model, "--only", "--keep-alive", "0"]);
+    let get = |path: &str| {
+        let (status, body) = service.send(&format!("GET {path}"), Some(token.trim()), "");
+        assert_eq!(status, 200, "{body}");
+        body
+    };
+    let models: Value = serde_json::from_str(&get("/v1/models")).unwrap();
+    let names: Vec<&Value> =
+        models["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+    assert_eq!(names, ["tiny"]);
+    let page = get("/metrics");
+    assert!(page.contains("ondine_model_loaded{model=\"tiny\"} 1"), "at once: {page}");
+    // Whatever the usual is, what was named stays.
+    let body = json!({ "prompt": "x", "max_tokens": 4, "model": "tiny" }).to_string();
+    assert_eq!(service.send("POST /v1/completions", Some(token.trim()), &body).0, 200);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(get("/metrics").contains("ondine_model_loaded{model=\"tiny\"} 1"));
+    let body = json!({ "prompt": "x", "model": "droplet" }).to_string();
+    assert_eq!(service.send("POST /v1/completions", Some(token.trim()), &body).0, 404);
+    // Until it is told to go, and then it comes again for whoever asks.
+    let body = json!({ "model": "tiny" }).to_string();
+    assert_eq!(service.send("POST /v1/models/unload", Some(token.trim()), &body).0, 200);
+    let since = Instant::now();
+    while get("/metrics").contains("ondine_model_loaded{model=\"tiny\"} 1") {
+        assert!(since.elapsed() < Duration::from_secs(10), "it does not go");
+    }
+    let body = json!({ "prompt": "x", "max_tokens": 4, "model": "tiny" }).to_string();
+    assert_eq!(service.send("POST /v1/completions", Some(token.trim()), &body).0, 200);
+}
+
+#[cfg(unix)]
+#[test]
 fn the_store_is_served_and_a_new_content_takes_over() {
     let home = Folder::new();
     let token = finish(with_home(&home, &["app", "add", "notes"]).output().unwrap()).ok();
     let (first, second) = (tiny_model(&home), plain_model(&home));
-    let pull = |file: &str| {
-        let arguments = ["pull", file, "--name", "little"];
-        finish(with_home(&home, &arguments).output().unwrap()).ok();
-    };
-    pull(&first);
-    let home_path = home.path("home");
+    finish(with_home(&home, &["pull", &first, "--name", "little"]).output().unwrap()).ok();
     let service = Service::start(home, &["--keep-alive", "1m"]);
     let ask = |path: &str, body: Value| {
         let (status, body) = service.send(path, Some(token.trim()), &body.to_string());
@@ -228,12 +259,9 @@ fn the_store_is_served_and_a_new_content_takes_over() {
     assert_eq!(before["loaded"], true, "{before}");
     assert!(before["leaves_in_s"].as_u64().is_some_and(|s| s <= 60), "{before}");
 
-    let again = Command::new(env!("CARGO_BIN_EXE_ondine"))
-        .args(["pull", &second, "--name", "little"])
-        .env("ONDINE_HOME", home_path)
-        .output()
-        .expect("the binary starts");
-    assert!(again.status.success(), "{again:?}");
+    // The same source has another content now.
+    std::fs::copy(&second, &first).expect("a copy");
+    service.ondine(&["pull", &first, "--name", "little"]).ok();
     let since = Instant::now();
     while little(&status())["sha256"] == before["sha256"] {
         assert!(since.elapsed() < Duration::from_secs(20), "the new one does not take over");

@@ -102,6 +102,8 @@ pub(crate) struct TokenLogprob {
 
 #[derive(JsonSchema)]
 pub(crate) struct CompletionUsage {
+    /// Those that were left out of the prompt because the request allowed it.
+    dropped_tokens: usize,
     prompt_tokens: usize,
     completion_tokens: usize,
     total_tokens: usize,
@@ -123,6 +125,8 @@ pub(crate) struct CompletionDetails {
 /// A piece of a streamed answer; the last event is `[DONE]`.
 #[derive(JsonSchema)]
 pub(crate) struct ChatCompletionChunk {
+    /// Beginning and end in Ondine's words, where the request asked for them.
+    ondine: Option<Value>,
     id: String,
     #[schemars(extend("const" = "chat.completion.chunk"))]
     object: String,
@@ -154,6 +158,8 @@ pub(crate) struct ChatDelta {
 /// The whole answer, or a piece of it.
 #[derive(JsonSchema)]
 pub(crate) struct Completion {
+    /// Beginning and end in Ondine's words, where the request asked for them.
+    ondine: Option<Value>,
     id: String,
     #[schemars(extend("const" = "text_completion"))]
     object: String,

@@ -5,6 +5,7 @@ mod clients;
 mod common;
 mod ending;
 mod http;
+mod memory;
 mod mutated;
 mod openapi;
 mod page;

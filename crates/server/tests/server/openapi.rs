@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ondine_chat::FinishReason;
-use ondine_server::Limits;
+use ondine_server::{Limits, Reach};
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -51,7 +51,29 @@ fn examples() -> Vec<(&'static str, &'static str, Value)> {
         ("post", "/api/embed", json!({"model": "m", "input": "x"})),
         ("get", "/api/tags", none.clone()),
         ("post", "/api/show", json!({"model": "script"})),
-        ("get", "/api/version", none),
+        ("get", "/api/version", none.clone()),
+        ("get", "/api/ps", none.clone()),
+        ("post", "/api/pull", json!({"model": "qwen3:0.6b"})),
+        ("delete", "/api/delete", json!({"model": "qwen3:0.6b"})),
+        ("get", "/v1/status", none.clone()),
+        ("post", "/v1/plan", json!({"model": "script", "messages": turns, "max_tokens": 9})),
+        ("post", "/v1/models/load", json!({"model": "script", "keep_alive": "5m"})),
+        ("post", "/v1/models/unload", json!({"model": "script"})),
+        ("get", "/v1/sessions", none.clone()),
+        ("post", "/v1/sessions", json!({"name": "a", "overflow": "stop", "messages": turns})),
+        ("post", "/v1/sessions", json!({"name": "a"})),
+        ("get", "/v1/sessions/{id}", none.clone()),
+        ("get", "/v1/sessions/{id}/messages", none.clone()),
+        ("post", "/v1/sessions/{id}/messages", json!({"messages": turns, "expected": 0})),
+        ("post", "/v1/sessions/{id}/answers", json!({"messages": turns})),
+        ("post", "/v1/sessions/{id}/answers", json!({"messages": turns, "tools": tools})),
+        ("post", "/v1/sessions/{id}/fork", json!({"messages": 1})),
+        ("post", "/v1/sessions/{id}/count_tokens", json!({"messages": turns})),
+        ("delete", "/v1/sessions/{id}", none.clone()),
+        ("get", "/", none.clone()),
+        ("get", "/assets/page.js", none.clone()),
+        ("get", "/assets/page.css", none.clone()),
+        ("get", "/assets/icon.svg", none),
     ]
 }
 
@@ -150,9 +172,19 @@ fn operations(document: &Value) -> BTreeSet<(String, String)> {
         .collect()
 }
 
+/// A server that has somebody for everything.
+fn whole() -> Running {
+    let model = script();
+    let sessions = Arc::new(ondine_chat::Memory::new(model.clone(), || 1_790_000_000));
+    Running::with(model, Limits::default(), Reach::ThisMachine, |server| {
+        server.sessions = Some(sessions);
+        server.keeper = Some(Arc::new(crate::memory::Memory::default()));
+    })
+}
+
 #[test]
 fn every_operation_answers_as_the_document_says() {
-    let server = Running::new(script(), Limits::default());
+    let server = whole();
     let document = server.ask("GET", "/openapi.json", &[("Authorization", "-")], "").json();
     let shown: BTreeSet<_> = examples()
         .into_iter()
@@ -161,10 +193,13 @@ fn every_operation_answers_as_the_document_says() {
     assert_eq!(shown, operations(&document), "each operation has an example, and no other");
     let kept = server.post("/v1/responses", &json!({"model": "m", "input": "x"})).json();
     let kept = kept["id"].as_str().unwrap();
+    let session = server.post("/v1/sessions", &json!({"messages": []})).json();
+    let session = session["id"].as_str().unwrap();
     for (method, path, mut body) in examples() {
         let operation = &document["paths"][path][method];
         let asked = match path {
             "/v1/models/{id}" => "/v1/models/script".to_owned(),
+            path if path.starts_with("/v1/sessions") => path.replace("{id}", session),
             path => path.replace("{id}", kept),
         };
         let method = method.to_ascii_uppercase();
