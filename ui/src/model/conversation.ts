@@ -47,6 +47,8 @@ export class Conversation extends Changing {
   #stop: AbortController | null = null;
   #created: (session: Session) => void;
   #loaded = false;
+  /** Counts what was said here, so that a late look knows that it is late. */
+  #round = 0;
   /** Where a message stands if the service took it after all, though it never said so. */
   #doubt: number | null = null;
 
@@ -130,6 +132,7 @@ export class Conversation extends Changing {
   async send(text: string): Promise<void> {
     if (this.answering || !text.trim()) return;
     this.answering = true;
+    this.#round += 1;
     this.failure = null;
     if (this.#doubt !== null && (await this.#arrived(this.#doubt, text))) {
       this.draft = "";
@@ -247,13 +250,14 @@ export class Conversation extends Changing {
   /** After a stop: what the service has kept is what counts. */
   async #compare(answer: Turn, before: number): Promise<void> {
     const id = this.info?.id;
+    const round = this.#round;
     if (!id) return;
     try {
       for (const pause of NOTICED_MS) {
         await new Promise((done) => setTimeout(done, pause));
         const turns = await this.#read(id);
-        // Somebody who goes on has another look at the end of that.
-        if (this.answering) return;
+        // Somebody has gone on meanwhile: what is shown is newer than this.
+        if (this.#round !== round) return;
         const kept = turns.length >= before + 2;
         this.turns = kept ? turns : [...turns, answer];
         if (kept) return;
