@@ -90,6 +90,27 @@ test("a stop that the service kept is shown as it was kept", async () => {
   await own.end();
 });
 
+test("who goes on at once after a stop loses nothing, and forks where it is said", async () => {
+  const own = await visit();
+  const { page, mock } = own;
+  mock.answer = () => words("word ".repeat(300), 20);
+  await say(page, "Long");
+  await page.locator(".prose", { hasText: "word" }).waitFor();
+  await page.keyboard.press("Escape");
+  mock.answer = () => words("Short answer.");
+  await say(page, "Next");
+  await page.locator(".prose", { hasText: "Short answer." }).waitFor();
+  await page.getByText("tokens/s").waitFor();
+  await page.waitForTimeout(800);
+  await page.locator(".prose", { hasText: "Short answer." }).waitFor();
+  const next = page.locator(".turn.user", { hasText: "Next" });
+  await next.hover();
+  await next.getByRole("button", { name: "Fork from here" }).click();
+  await until(() => mock.sessions.length === 2, "the fork");
+  assert.deepEqual(mock.sessions[0]?.messages.map((message) => message["content"]), ["Long", "Next"]);
+  await own.end();
+});
+
 test("a stop before the first word, and before the service has said that it took the message", async () => {
   for (const heard of [true, false]) {
     const own = await visit();

@@ -47,6 +47,8 @@ export class Conversation extends Changing {
   #stop: AbortController | null = null;
   #created: (session: Session) => void;
   #loaded = false;
+  /** Counts what was said here, so that a late look knows that it is late. */
+  #round = 0;
   /** Where a message stands if the service took it after all, though it never said so. */
   #doubt: number | null = null;
 
@@ -130,6 +132,7 @@ export class Conversation extends Changing {
   async send(text: string): Promise<void> {
     if (this.answering || !text.trim()) return;
     this.answering = true;
+    this.#round += 1;
     this.failure = null;
     if (this.#doubt !== null && (await this.#arrived(this.#doubt, text))) {
       this.draft = "";
@@ -138,7 +141,7 @@ export class Conversation extends Changing {
     }
     const stop = new AbortController();
     this.#stop = stop;
-    let before = this.turns.length;
+    const shown = this.turns.length;
     const said: Turn = { role: "user", text, calls: [], upto: null };
     const answer: Turn = { role: "assistant", text: "", calls: [], upto: null, open: true };
     this.turns.push(said, answer);
@@ -146,11 +149,13 @@ export class Conversation extends Changing {
     this.draft = "";
     this.changed();
     let taken = false;
+    /** Messages that the service has before this one. */
+    let before = this.#kept();
     try {
       const session = this.info ?? (await this.#begin());
-      before = this.turns.indexOf(said);
+      before = this.#kept();
       if (stop.signal.aborted) throw new Trouble("stopped");
-      await this.#answer(session.id, text, answer, stop.signal, () => {
+      await this.#answer(session.id, text, answer, before, stop.signal, () => {
         taken = true;
         said.upto = before + 1;
         this.#pending = "";
@@ -165,7 +170,7 @@ export class Conversation extends Changing {
       }
       if (!taken) {
         // Nobody has it: it is where it was typed.
-        this.turns.length = before;
+        this.turns.length = shown;
         this.#giveBack();
         if (trouble.kind !== "stopped") this.failure = { trouble, what: "send" };
       } else if (trouble.kind !== "stopped") this.failure = { trouble, what: "answer" };
@@ -174,7 +179,7 @@ export class Conversation extends Changing {
     delete answer.open;
     this.answering = false;
     this.#stop = null;
-    if (answer.stopped) await this.#compare(answer);
+    if (answer.stopped) await this.#compare(answer, before);
     if (answer.text === "" && answer.calls.length === 0) this.turns = this.turns.filter((turn) => turn !== answer);
     this.changed();
   }
@@ -190,6 +195,11 @@ export class Conversation extends Changing {
     } catch {
       return false;
     }
+  }
+
+  /** Messages that the service is known to have; parts of answers that broke off are none. */
+  #kept(): number {
+    return this.turns.filter((turn) => turn.upto !== null).length;
   }
 
   async #begin(): Promise<Session> {
@@ -209,7 +219,7 @@ export class Conversation extends Changing {
     return session;
   }
 
-  async #answer(id: string, text: string, answer: Turn, stop: AbortSignal, taken: () => void): Promise<void> {
+  async #answer(id: string, text: string, answer: Turn, before: number, stop: AbortSignal, taken: () => void): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       try {
         for await (const said of this.#service.say(id, text, stop, taken)) {
@@ -219,7 +229,7 @@ export class Conversation extends Changing {
             answer.reason = said.reason;
             answer.usage = said.usage;
             if (said.session) this.info = said.session;
-            answer.upto = said.session?.messages ?? null;
+            answer.upto = said.session?.messages ?? before + 2;
           }
           this.changed();
         }
@@ -238,14 +248,17 @@ export class Conversation extends Changing {
   }
 
   /** After a stop: what the service has kept is what counts. */
-  async #compare(answer: Turn): Promise<void> {
+  async #compare(answer: Turn, before: number): Promise<void> {
     const id = this.info?.id;
+    const round = this.#round;
     if (!id) return;
     try {
       for (const pause of NOTICED_MS) {
         await new Promise((done) => setTimeout(done, pause));
         const turns = await this.#read(id);
-        const kept = turns.at(-1)?.role === "assistant" && turns.length >= this.turns.length;
+        // Somebody has gone on meanwhile: what is shown is newer than this.
+        if (this.#round !== round) return;
+        const kept = turns.length >= before + 2;
         this.turns = kept ? turns : [...turns, answer];
         if (kept) return;
       }
