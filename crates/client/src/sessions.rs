@@ -2,8 +2,8 @@
 //! app's name that [`Sessions`] is given is not sent.
 
 use ondine_chat::{
-    ChatError, Event, FinishReason, Format, Keep, Message, NewSession, Prompt, Request, Sampling,
-    SessionInfo, Sessions, Sink, Timing, ToolCall, Usage,
+    ChatError, Event, FinishReason, Message, NewSession, Prompt, Request, SessionInfo, Sessions,
+    Sink, Timing, ToolCall, Usage,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
