@@ -122,14 +122,13 @@ fn silence_has_an_end() {
     let error = silent.known_models().unwrap_err();
     assert!(matches!(error, ClientError::Silent { .. }), "{error}");
     // A stream that begins and then says no more.
-    let pieces = vec![events(": still here\n\n").into_bytes(), b"x".to_vec()];
     let stalled = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(&pieces[0]);
+            let _ = stream.write_all(events(": still here\n\n").as_bytes());
             std::thread::sleep(never);
         });
         client(address)

@@ -36,7 +36,7 @@ pub enum Error {
         /// Which.
         path: PathBuf,
         /// What is wrong with it.
-        source: FormatError,
+        source: Box<FormatError>,
     },
     /// The model cannot be used.
     #[error("{}: {source}", path.display())]
@@ -44,6 +44,6 @@ pub enum Error {
         /// Which.
         path: PathBuf,
         /// What is wrong with it.
-        source: EngineError,
+        source: Box<EngineError>,
     },
 }

@@ -36,7 +36,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Device, Error> {
     let about = Model { name, bytes, ..Model::default() };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let options = EngineOptions { threads, steady: true, ..EngineOptions::default() };
-    let refused = |source| Error::Engine { path: at(), source };
+    let refused = |error| Error::Engine { path: at(), source: Box::new(error) };
 
     let mut runtime = Runtime::new(Limits::default());
     match Engine::load(&file, options) {
@@ -56,7 +56,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Device, Error> {
 
 /// The file and its length.
 fn read(path: &Path) -> Result<(ModelFile, u64), Error> {
-    let wrong = |source| Error::Format { path: path.to_path_buf(), source };
+    let wrong = |error| Error::Format { path: path.to_path_buf(), source: Box::new(error) };
     // A file of that name is reached as ./droplet.
     if path == Path::new(DROPLET) {
         let file = ondine_droplet::file().map_err(wrong)?;

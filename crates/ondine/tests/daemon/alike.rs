@@ -310,7 +310,7 @@ fn sessions_are_the_same_on_either_side() {
         messages,
         [Message::system("short answers"), Message::user("hello"), answer.message()]
     );
-    assert_eq!(client.list("").unwrap(), [info.clone()]);
+    assert_eq!(client.list("").unwrap(), std::slice::from_ref(&info));
 
     let more = vec![Message::tool("call_1", "noon"), Message::tool("call_2", "one")];
     let longer = client.append("", &info.id, more.clone(), Some(3)).unwrap();

@@ -2,7 +2,6 @@
 //! asked in the same process, request by request, event by event, error by error.
 
 mod alike;
-#[allow(dead_code, reason = "the tests of the server use more of it")]
 #[path = "../../../server/tests/server/common.rs"]
 mod common;
 mod device;
