@@ -5,7 +5,8 @@
 //! them, so that a call is always one: the name a tool's, the arguments what its schema allows.
 
 use ondine_chat::{ChatError, Tool, ToolCall};
-use serde_json::{Value, json};
+use ondine_text::grammar::{self, GrammarError};
+use serde_json::{Map, Value, json};
 
 /// The words around a call, and inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,27 +64,38 @@ impl Manner {
     }
 
     /// The rule `calls` of a Lark grammar, and what it stands on.
-    pub(crate) fn rules(&self, tools: &[Tool]) -> String {
+    ///
+    /// # Errors
+    /// A schema of a tool that is none, or goes too far.
+    pub(crate) fn rules(&self, tools: &[Tool]) -> Result<String, GrammarError> {
         let (arguments, quote) = (self.arguments, |text: &str| json!(text).to_string());
-        let one = |tool: &Tool| {
+        let mut own = Map::new();
+        let mut one = |(i, tool): (usize, &Tool)| {
+            // Each schema stands whole in one place, so that its references are about itself.
+            let (name, place) = (format!("tool{i}"), format!("#/$defs/tool{i}"));
+            let mut parameters = tool.parameters.clone();
+            move_references(&mut parameters, &place);
+            own.insert(name, parameters);
             json!({
                 "type": "object",
-                "properties": { "name": { "const": tool.name }, arguments: tool.parameters },
+                "properties": { "name": { "const": tool.name }, arguments: { "$ref": place } },
                 "required": ["name", arguments],
                 "additionalProperties": false,
             })
         };
-        let shape = match tools {
-            [tool] => one(tool),
-            tools => json!({ "anyOf": tools.iter().map(one).collect::<Vec<_>>() }),
+        let mut shape = match tools {
+            [tool] => one((0, tool)),
+            tools => json!({ "anyOf": tools.iter().enumerate().map(one).collect::<Vec<_>>() }),
         };
+        shape["$defs"] = own.into();
+        let object = grammar::json(&shape.to_string())?;
         let wrap = |text: &str| if text.is_empty() { String::new() } else { quote(text) };
         let calls = if self.many { r#"calls: call ("\n" call)*"# } else { "calls: call" };
-        format!(
-            "{calls}\ncall: {} object {}\nobject: %json {shape}\n",
+        Ok(format!(
+            "{calls}\ncall: {} object {}\nobject: {object}\n",
             wrap(self.open),
             wrap(self.close)
-        )
+        ))
     }
 
     /// A terminal for text that begins otherwise than a call.
@@ -121,6 +133,24 @@ impl Manner {
             calls.push(ToolCall { id: id(calls.len()), name, arguments });
         }
         Ok(calls)
+    }
+}
+
+/// Makes a schema's references into itself lead there when it stands at `place` of another.
+fn move_references(schema: &mut Value, place: &str) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| move_references(item, place)),
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(to) if key == "$ref" && (to == "#" || to.starts_with("#/")) => {
+                        *to = format!("{place}{}", &to[1..]);
+                    }
+                    value => move_references(value, place),
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use ondine_chat::{
     ChatError, Event, Format, Message, Overflow, Prompt, Request, Role, Tool, ToolChoice,
 };
 use ondine_engine::{Engine, EngineError, GenerateOptions, Sampling};
-use ondine_text::grammar::{Grammar, GrammarSpec};
+use ondine_text::grammar::{self, Grammar, GrammarError, GrammarSpec};
 use ondine_text::vocab::TokenId;
 use serde_json::{Map, Value, json};
 
@@ -250,17 +250,21 @@ fn constraint(
         return Ok((spec, None));
     }
     let manner = Manner::of(engine.template().map_or("", |template| template.source()));
-    let rules = manner.rules(&allowed);
+    let refused = |error: GrammarError| ChatError::invalid("tools", error.to_string());
+    let rules = manner.rules(&allowed).map_err(refused)?;
     let lark = if must {
         format!("start: calls\n{rules}")
     } else {
         match &request.format {
             Format::Text => format!("start: TEXT | calls\n{}\n{rules}", manner.text()),
             Format::Json => {
-                format!("start: final | calls\nfinal: %json {{\"type\":\"object\"}}\n{rules}")
+                let object = grammar::json(r#"{"type":"object"}"#).map_err(refused)?;
+                format!("start: final | calls\nfinal: {object}\n{rules}")
             }
             Format::Schema(schema) => {
-                format!("start: final | calls\nfinal: %json {schema}\n{rules}")
+                let refused = |error: GrammarError| ChatError::invalid("format", error.to_string());
+                let object = grammar::json(&schema.to_string()).map_err(refused)?;
+                format!("start: final | calls\nfinal: {object}\n{rules}")
             }
             Format::Regex(_) | Format::Lark(_) => {
                 let what =

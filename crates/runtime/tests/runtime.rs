@@ -278,6 +278,52 @@ fn a_call_is_always_one_that_the_schema_allows() {
     }
 }
 
+/// Schemas that programs write refer to their own parts, and a model that is unsure likes blanks.
+#[test]
+fn a_call_may_refer_to_its_own_parts_and_holds_no_run_of_blanks() {
+    let runtime = runtime_of(&with_template(CHATML), Limits::default());
+    let parameters = json!({
+        "$defs": { "Place": { "type": "object", "properties": { "city": { "enum": ["Oslo"] } },
+            "required": ["city"], "additionalProperties": false } },
+        "type": "object",
+        "properties": { "from": { "$ref": "#/$defs/Place" }, "to": { "$ref": "#/$defs/Place" } },
+        "required": ["from", "to"],
+        "additionalProperties": false,
+    });
+    let travel = Tool { parameters, ..tool("travel") };
+    let request = |tools: Vec<Tool>, seed| Request {
+        tools,
+        tool_choice: ToolChoice::Required,
+        prompt: Request::new("", [Message::user("go")]).prompt,
+        ..ask("", seed, 200)
+    };
+    let mut ended = 0;
+    for (tools, seed) in [vec![travel.clone()], vec![tool("a"), travel]].into_iter().zip([1, 2]) {
+        for seed in [seed, seed + 10, seed + 20] {
+            let answer = runtime.ask(request(tools.clone(), seed)).unwrap();
+            // What was cut is told as words.
+            let words = &answer.text;
+            assert!(!words.contains(&" ".repeat(17)) && !words.contains("\n\n"), "{words:?}");
+            ended += usize::from(answer.reason == FinishReason::Calls);
+            for call in answer.calls.iter().filter(|call| call.name == "travel") {
+                let place = json!({ "city": "Oslo" });
+                assert_eq!(call.arguments, json!({ "from": place, "to": place }));
+            }
+        }
+    }
+    assert!(ended > 0, "no answer was whole");
+    for bad in [
+        json!({ "type": "object", "x-guidance": { "whitespace_pattern": "(.|\n)*" } }),
+        json!({ "$ref": "http://elsewhere/schema.json" }),
+        json!({ "$ref": "#/$defs/nowhere" }),
+        json!({ "type": "object", "properties": { "a": { "pattern": "(a{9999}){9999}" } } }),
+    ] {
+        let tool = Tool { parameters: bad.clone(), ..tool("a") };
+        let error = runtime.ask(request(vec![tool], 1)).unwrap_err();
+        assert!(matches!(error, ChatError::Invalid { .. }), "{bad}: {error}");
+    }
+}
+
 #[test]
 fn an_object_is_what_its_schema_says_and_nonsense_is_refused() {
     let runtime = runtime(Limits::default());

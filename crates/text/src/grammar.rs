@@ -371,6 +371,14 @@ fn regex_extension(kind: &str, text: &str) -> String {
     format!("%regex {}", serde_json::json!({ kind: text }))
 }
 
+/// The right-hand side of a Lark rule that matches JSON of a schema, as [`GrammarSpec::JsonSchema`] does.
+///
+/// # Errors
+/// Whatever is wrong with a schema before it is compiled.
+pub fn json(schema: &str) -> Result<String, GrammarError> {
+    Ok(format!("%json {}", bounded_blanks(check::schema(schema)?)))
+}
+
 /// `text` as a Lark literal.
 pub fn literal(text: &str) -> String {
     serde_json::Value::from(text).to_string()

@@ -89,7 +89,9 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         let token = apps::add(FIRST_APP, false, None)?;
         output::note(format_args!(
             "nobody may ask yet, so there is an app {FIRST_APP:?} now; its token, which is shown this \
-             once: {token}"
+             once: {token}\nfor a browser: {}://{}/#token={token}",
+            if encrypted { "https" } else { "http" },
+            door.address()
         ));
     }
     let runtime = Arc::new(runtime);

@@ -112,7 +112,10 @@ fn user(text: &str) -> Value {
 fn a_long_conversation_goes_on_with_a_summary_and_so_it_does_after_a_kill() {
     let home = Folder::new();
     let token = token(&home, "notes");
-    let Daemon { child, address } = Daemon::start(&home, "droplet");
+    // Under its own name it answers with calls, to the last message alone.
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/../droplet/droplet.gguf");
+    let model = home.file("words.gguf", std::fs::read(weights).expect("the embedded model"));
+    let Daemon { child, address } = Daemon::start(&home, &model);
     let caller = Caller { address: &address, token: &token };
     let session = caller.post("/v1/sessions", &json!({"overflow": "summarize"}));
     let answers = format!("/v1/sessions/{}/answers", session["id"].as_str().expect("an id"));
@@ -130,17 +133,17 @@ fn a_long_conversation_goes_on_with_a_summary_and_so_it_does_after_a_kill() {
     assert!(dropped > 100, "{dropped}");
     Daemon::kill(child);
 
-    let Daemon { child, address } = Daemon::start(&home, "droplet");
+    let Daemon { child, address } = Daemon::start(&home, &model);
     let caller = Caller { address: &address, token: &token };
     assert_eq!(say(caller, number + 2), dropped, "the same summary, from the disk");
-    let long = json!({"model": "droplet", "messages": user(&"very long ".repeat(1000)), "max_tokens": 16,
+    let long = json!({"model": "words", "messages": user(&"very long ".repeat(1000)), "max_tokens": 16,
         "overflow": "summarize"});
     let (status, body) = caller.send("POST /v1/chat/completions", &long).expect("an answer");
     assert_eq!(status, 400, "one turn alone cannot be summarised: {body}");
     let mut turns = vec![json!({"role": "assistant", "content": "very long ".repeat(1000)})];
     turns.extend(user("and now").as_array().cloned().expect("a list"));
     let long =
-        json!({"model": "droplet", "messages": turns, "max_tokens": 16, "overflow": "summarize"});
+        json!({"model": "words", "messages": turns, "max_tokens": 16, "overflow": "summarize"});
     let answer = caller.post("/v1/chat/completions", &long);
     assert!(answer["usage"]["dropped_tokens"].as_u64() > Some(1000), "{answer}");
     Daemon::kill(child);
