@@ -45,9 +45,9 @@ test("a download shows how far it is, goes on elsewhere, and brings a model", as
     { line: { status: "success" }, after: 20 },
   ];
   await page.getByRole("link", { name: "Models" }).click();
-  await page.getByLabel("From where").fill("hf:owner/repo/new.gguf");
+  await page.getByLabel("From where").fill("hf.co/owner/repo:Q4_K_M");
   await page.keyboard.press("Enter");
-  const bar = page.getByRole("progressbar", { name: "Fetching hf:owner/repo/new.gguf" });
+  const bar = page.getByRole("progressbar", { name: "Fetching hf.co/owner/repo:Q4_K_M" });
   await bar.waitFor();
   const seen = new Set<number>();
   await until(async () => {
@@ -58,8 +58,8 @@ test("a download shows how far it is, goes on elsewhere, and brings a model", as
   await page.getByRole("link", { name: "Chat" }).click();
   await page.getByRole("link", { name: "Models" }).click();
   await page.getByText("It is here.").waitFor();
-  await page.locator('[data-model="hf:owner/repo/new.gguf"]').waitFor();
-  assert.deepEqual(mock.bodies.at(-1)?.body, { model: "hf:owner/repo/new.gguf", stream: true });
+  await page.locator('[data-model="hf.co/owner/repo:Q4_K_M"]').waitFor();
+  assert.deepEqual(mock.bodies.at(-1)?.body, { model: "hf.co/owner/repo:Q4_K_M", stream: true });
   await page.getByRole("button", { name: "Dismiss" }).click();
   assert.equal(await page.locator(".pull").count(), 0);
   assert.deepEqual(misdeeds(own), []);

@@ -2,17 +2,18 @@
 //! and a server of loopback. Also killed at any moment.
 
 use std::fs;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ondine_store::Digest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::publisher::{Publisher, now_s, release};
 use crate::server::{Page, Server};
+use crate::service::Service;
 use crate::store::{Home, long_model};
-use crate::support::tiny_model;
+use crate::support::{Folder, tiny_model};
 
 /// A home, a publisher of the model `m`, and its server.
 struct Scene {
@@ -105,6 +106,74 @@ fn a_model_is_updated_and_rolled_back() {
     assert_eq!(scene.version(), 1);
     ondine(&["rm", "m"]).ok();
     assert_eq!(scene.home.listed("blobs"), [""; 0]);
+}
+
+/// The daemon, several who ask without a pause, and a model that is updated and rolled back meanwhile.
+#[test]
+fn a_switch_under_load_fails_nobody() {
+    let mut scene = Scene::new(0);
+    let folder = std::mem::replace(&mut scene.home.folder, Folder::new());
+    let service = Service::start(folder, &["--model", "m", "--threads", "1"]);
+    let token = service.ondine(&["app", "add", "load"]).ok();
+    let token = Some(token.trim());
+    let body = json!({"model": "m", "prompt": "hello", "max_tokens": 8, "seed": 1}).to_string();
+    let text = |answer: &str| {
+        let answer: Value = serde_json::from_str(answer).expect("JSON");
+        answer["choices"][0]["text"].as_str().expect("a text").to_owned()
+    };
+    let wanted = text(&service.send("POST /v1/completions", token, &body).1);
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    /// Says that it is over, also where the test fails: else those who ask would ask for ever.
+    struct Ends<'a>(&'a AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let switches = std::env::var("ONDINE_SWITCHES").map_or(3, |n| n.parse().expect("a number"));
+    thread::scope(|scope| {
+        let ends = Ends(&over);
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let (status, answer) = service.send("POST /v1/completions", token, &body);
+                    assert_eq!(status, 200, "{answer}");
+                    assert_eq!(text(&answer), wanted);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let answers_with = |version: u64| {
+            let digest = Digest::of(&scene.content(version)).to_string();
+            let (begun, before) = (Instant::now(), answered.load(Ordering::Relaxed));
+            loop {
+                let (_, status) = service.send("GET /v1/status", token, "");
+                let status: Value = serde_json::from_str(&status).expect("JSON");
+                let models = status["models"].as_array().expect("a list").iter();
+                let mut m = models.filter(|model| model["name"] == "m");
+                let now = m.next().map(|model| model["sha256"].clone());
+                if now == Some(digest.as_str().into())
+                    && answered.load(Ordering::Relaxed) > before + 6
+                {
+                    break;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(60), "version {version}: {status}");
+                thread::sleep(Duration::from_millis(50));
+            }
+        };
+        for version in 2..2 + switches {
+            scene.publish(version, None);
+            service.ondine(&["update"]).ok();
+            answers_with(version);
+        }
+        service.ondine(&["rollback", "m"]).ok();
+        answers_with(switches);
+        drop(ends);
+    });
+    let answered = answered.load(Ordering::Relaxed);
+    println!("{} switches, {answered} answers, none failed", switches + 1);
+    let (code, log) = service.end();
+    assert_eq!(code, Some(0), "{log}");
 }
 
 #[test]
