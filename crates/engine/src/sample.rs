@@ -116,6 +116,33 @@ fn greatest_first(a: &Candidate, b: &Candidate) -> Ordering {
     b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
 }
 
+/// So many are looked for while the logits are read; for more, all are candidates first.
+const FEW: usize = 256;
+
+/// The `count` greatest logits, in any order, and perhaps some more.
+fn greatest(logits: &[f32], count: usize, found: &mut Vec<Candidate>) {
+    const PIECE: usize = 16;
+    // The least that is known to be among the greatest so far: what is below it is passed over, a piece at
+    // a time.
+    let mut least = f32::NEG_INFINITY;
+    for (piece, first) in logits.chunks(PIECE).zip((0..).step_by(PIECE)) {
+        if !piece.iter().fold(false, |any, logit| any | (*logit >= least)) {
+            continue;
+        }
+        for (logit, id) in piece.iter().zip(first..) {
+            if *logit >= least {
+                // Adding zero turns minus zero into zero, so that the two are equal in the total order.
+                found.push(Candidate { id, logit: *logit + 0.0 });
+            }
+        }
+        if found.len() >= 2 * count + PIECE {
+            found.select_nth_unstable_by(count - 1, greatest_first);
+            found.truncate(count);
+            least = found[count - 1].logit;
+        }
+    }
+}
+
 /// The chain with its state: where the draws are, and memory kept from token to token.
 #[derive(Debug)]
 pub(crate) struct Sampler {
@@ -161,9 +188,22 @@ impl Sampler {
         let candidate =
             |id: TokenId| Some(Candidate { id, logit: *logits.get(id as usize)? + 0.0 });
         self.candidates.clear();
-        match allowed {
-            Some(ids) => self.candidates.extend(ids.iter().filter_map(|id| candidate(*id))),
-            None => self.candidates.extend((0..logits.len() as u32).filter_map(candidate)),
+        match (allowed, self.wanted()) {
+            (Some(ids), _) => self.candidates.extend(ids.iter().filter_map(|id| candidate(*id))),
+            (None, None) => self.candidates.extend((0..logits.len() as u32).filter_map(candidate)),
+            (None, Some(wanted)) => {
+                // Whatever is biased or penalised may come in or go out; beside these no other than the
+                // greatest can be among those that are kept.
+                let mut moved: Vec<TokenId> =
+                    self.sampling.logit_bias.iter().map(|(id, _)| *id).collect();
+                if self.sampling.penalises() {
+                    moved.extend(&history[history.len().saturating_sub(repeat_last_n)..]);
+                }
+                greatest(logits, wanted + moved.len(), &mut self.candidates);
+                self.candidates.extend(moved.into_iter().filter_map(candidate));
+                self.candidates.sort_unstable_by_key(|candidate| candidate.id);
+                self.candidates.dedup_by_key(|candidate| candidate.id);
+            }
         }
         // Ids ascend in both cases, so a token is found by search.
         let find = |candidates: &mut [Candidate], id: TokenId| {
@@ -191,6 +231,14 @@ impl Sampler {
             candidate.logit = candidate.logit.min(f32::MAX);
             candidate.logit > f32::NEG_INFINITY
         });
+    }
+
+    /// How many of the greatest can be chosen at all, where that is few.
+    fn wanted(&self) -> Option<usize> {
+        match self.sampling {
+            Sampling { temperature: 0.0, .. } => Some(1),
+            Sampling { top_k, .. } => (1..=FEW).contains(&top_k).then_some(top_k),
+        }
     }
 
     /// The `k` greatest, greatest first.

@@ -785,6 +785,11 @@ fn split<'a, 'p>(
     })
 }
 
+/// Logarithm of the sum of e^x, with the largest taken out first; minus infinity of nothing.
+pub fn log_sum_exp(x: &[f32]) -> f32 {
+    if x.is_empty() { f32::NEG_INFINITY } else { attend::log_sum_exp(Isa::best(), x) }
+}
+
 /// Turns scores into probabilities, in place.
 pub fn softmax(x: &mut [f32]) {
     attend::softmax(Isa::best(), x);

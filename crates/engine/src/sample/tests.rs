@@ -140,3 +140,37 @@ fn parameters_out_of_range_are_refused_by_name() {
         }
     }
 }
+
+/// What is passed over early could not have been chosen: against all candidates in one list.
+#[test]
+fn the_greatest_are_those_of_the_whole_list() {
+    let mut rng = Rng::new(5);
+    for round in 0..300 {
+        let len = 1 + (rng.unit() * 700.0) as usize;
+        // Few different values, so that many are equal.
+        let steps = [3.0, 50.0, 1e6][round % 3];
+        let logits: Vec<f32> = (0..len)
+            .map(|_| match (rng.unit() * 40.0) as u32 {
+                0 => f32::NEG_INFINITY,
+                1 => -0.0,
+                _ => ((rng.unit() * steps).round() / steps * 20.0 - 10.0) as f32,
+            })
+            .collect();
+        let history: Vec<TokenId> = (0..20).map(|_| (rng.unit() * len as f64) as TokenId).collect();
+        let mut some = |most: usize| (rng.unit() * most as f64) as usize;
+        let (top_k, bias) = (1 + some(60), some(len));
+        let sampling = Sampling {
+            temperature: if round % 5 == 0 { 0.0 } else { 1.0 },
+            top_k,
+            repeat_penalty: if round % 2 == 0 { 1.5 } else { 1.0 },
+            presence_penalty: if round % 4 == 0 { 3.0 } else { 0.0 },
+            logit_bias: vec![(bias as TokenId, if round % 7 == 0 { 30.0 } else { -30.0 })],
+            seed: round as u64,
+            ..Sampling::default()
+        };
+        let all: Vec<TokenId> = (0..len as TokenId).collect();
+        let chosen = |allowed| sampler(sampling.clone()).choose(&logits, &history, allowed);
+        // With a list of all ids, all of them are candidates.
+        assert_eq!(chosen(None), chosen(Some(&all)), "round {round}: {sampling:?}");
+    }
+}

@@ -146,6 +146,12 @@ pub(crate) fn finish(sums: &mut [f32], weight: Weight) {
     sums.iter_mut().for_each(|sum| *sum *= scale);
 }
 
+/// Logarithm of the sum of e^x.
+pub(crate) fn log_sum_exp(isa: Isa, x: &[f32]) -> f32 {
+    let Weight { peak, sum } = on!(isa, exponential_sum(x));
+    peak + sum.ln()
+}
+
 /// Turns scores into probabilities, in place: e^(x - max) / sum.
 pub(crate) fn softmax(isa: Isa, x: &mut [f32]) {
     on!(isa, softmax(x));
@@ -155,6 +161,35 @@ vectors! {
     pub(super) fn softmax(x: &mut [f32]) {
         let scale = 1.0 / exponentials(x).sum;
         x.iter_mut().for_each(|x| *x *= scale);
+    }
+
+    /// The largest x, and the sum of e^(x - largest).
+    pub(super) fn exponential_sum(x: &[f32]) -> Weight {
+        let (fours, _) = x.as_chunks::<{ 4 * v::LANES }>();
+        let rest = &x[fours.len() * 4 * v::LANES..];
+        let mut most = [v::splat(f32::NEG_INFINITY); 4];
+        for four in fours {
+            let (four, _) = four.as_chunks::<{ v::LANES }>();
+            for i in 0..4 {
+                most[i] = v::max(v::load(&four[i]), most[i]);
+            }
+        }
+        let mut peak = rest.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
+        for most in most {
+            peak = peak.max(v::peak(most));
+        }
+        let mut sums = [v::zero(); 4];
+        for four in fours {
+            let (four, _) = four.as_chunks::<{ v::LANES }>();
+            for i in 0..4 {
+                sums[i] = v::add(sums[i], v::exp(v::sub(v::load(&four[i]), v::splat(peak))));
+            }
+        }
+        let mut sum: f32 = rest.iter().map(|x| (x - peak).exp()).sum();
+        for part in sums {
+            sum += v::sum(part);
+        }
+        Weight { peak, sum }
     }
 
     /// x = e^(x - largest)
