@@ -111,9 +111,9 @@ pub struct Wanted {
     /// Tokens of the prompt.
     #[serde(default)]
     pub prompt_tokens: usize,
-    /// Tokens of the answer.
+    /// Tokens of the answer; where `None`, as many as a request gets that does not say.
     #[serde(default)]
-    pub answer_tokens: usize,
+    pub answer_tokens: Option<usize>,
 }
 
 /// Whether something fits. All numbers are bytes.

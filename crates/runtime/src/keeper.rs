@@ -28,7 +28,10 @@ impl Keeper for Runtime {
                 (shape, about.context, about.bytes, fixed.saturating_sub(about.bytes), fixed)
             }
         };
-        let positions = wanted.prompt_tokens.saturating_add(wanted.answer_tokens);
+        let left = context.saturating_sub(wanted.prompt_tokens);
+        let usual = self.residents.limits.answer.min(left);
+        let answer = wanted.answer_tokens.unwrap_or(usual);
+        let positions = wanted.prompt_tokens.saturating_add(answer);
         let (kv, logits) = match &shape {
             Some(shape) => needs(shape, positions).unwrap_or((u64::MAX, 0)),
             None => (0, 0),

@@ -221,6 +221,12 @@ impl<'a> Keeping<'a> {
             && self.past.iter_mut().any(unknown)
     }
 
+    /// Whether something is kept that may go to the disk as soon as the model's fingerprint is known.
+    pub(crate) fn waits_for_its_name(&mut self) -> bool {
+        let unknown = self.disk.as_ref().is_some_and(|disk| disk.model.get().is_none());
+        unknown && self.past.iter_mut().any(|kept| kept.id.is_some())
+    }
+
     /// Writes one session of those that are not on the disk.
     pub(crate) fn write_one(&mut self) {
         let Some(disk) = &self.disk else { return };

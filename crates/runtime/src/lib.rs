@@ -24,10 +24,11 @@
 //! | `worker` | the thread of a version: steps, one after another |
 //! | `past` | prefixes that were evaluated before, by app |
 //! | `kept`, `porter` | what goes to the disk and comes from there; the thread that carries it |
+//! | `fingerprint` | what tells a model's keys and values from another's |
 //! | `budget` | bytes that may be used |
 //! | `plan` | what has to leave memory so that something else fits |
 //! | `residents` | the models that there are |
-//! | `steward` | the thread that brings them and takes them away |
+//! | `steward`, `bell` | the thread that brings them and takes them away, and how it is woken |
 //! | `loader` | where they come from |
 //! | `others` | those who answer and are no engine |
 //! | `keeper` | what is told of all this, and what may be asked of it |

@@ -255,7 +255,9 @@ impl Line {
     /// Another version answers from now on.
     pub(crate) fn serve(&self, serving: Serving) {
         let mut state = self.lock();
-        state.doing.entry(serving.number).or_default();
+        if matches!(serving.body, Body::Engine(_)) {
+            state.doing.entry(serving.number).or_default();
+        }
         state.serving = Some(serving);
         state.failed = None;
         state.used = Instant::now();

@@ -109,6 +109,8 @@ impl Residents {
         let (budget, bell) = (&self.budget, &self.bell);
         let line = lines.entry(name.to_owned()).or_insert_with(|| {
             let line = Line::new(name, self.limits, Arc::clone(budget), Arc::clone(bell));
+            // Who closes goes through the lines that are there: this one comes later, or not at all.
+            line.lock().closed = self.is_closing();
             Arc::new(line)
         });
         Arc::clone(line)
@@ -202,6 +204,7 @@ impl Residents {
                 line.serve(serving.clone());
                 let started = thread.spawn(work).map_err(|error| {
                     line.dismiss(number, false);
+                    line.lock().doing.remove(&number);
                     ChatError::Internal(format!("no thread for a model: {error}"))
                 });
                 Some(started?)

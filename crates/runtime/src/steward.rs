@@ -11,7 +11,7 @@
 //! Memory that is short is shared by turns: who waits gets room from models that have had their turn,
 //! and those finish what they are doing first. A new version of a model is loaded beside the old one
 //! where both fit, and says a few words to itself before it is heard; where it cannot, the old one goes
-//! on. Loading has a thread of its own, so that nobody who decides ever waits.
+//! on. Loading has a thread of its own, so that nobody who decides waits for more than a look into a file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -314,10 +314,9 @@ impl Steward {
     /// Loads for those who wait, and makes room for them; whether somebody still waits for room.
     fn serve_claims(&mut self) -> bool {
         for Claim { line, bytes, .. } in self.claims() {
-            let is_loading = self.loading.as_ref().map(|job| job.line.name == line.name);
             let (needed, source) = match bytes {
                 Some(bytes) => (bytes, None),
-                None if is_loading.is_some() => continue,
+                None if self.loading.is_some() => continue,
                 None => match self.candidate(&line) {
                     Ok(source) => (source.fixed(), Some(source)),
                     Err(error) => {

@@ -299,7 +299,7 @@ fn sampling(request: &Request) -> Result<Sampling, ChatError> {
 }
 
 /// A number that nobody knows, for requests that name no seed.
-fn chance() -> u64 {
+pub(crate) fn chance() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

@@ -83,7 +83,7 @@ pub(crate) fn work(engine: &Arc<Engine>, serving: &Serving, desk: &Desk) {
             kept: Keeping::new(engine, &desk.budget, disk),
             scratch: Scratch::new(engine.shape()),
             token_s: 0.0,
-            admitted: 0,
+            admitted: crate::turn::chance(),
             asked: Instant::now(),
             served: Instant::now(),
         };
@@ -116,7 +116,8 @@ struct Worker<'a> {
     scratch: Scratch,
     /// Seconds that a token of a prompt takes, of late; 0 before the first.
     token_s: f64,
-    /// How many requests were admitted: a call's name must not come twice.
+    /// A number for each request, from a beginning by chance: a call's name must not come twice, also not
+    /// in a conversation that began before this process.
     admitted: u64,
     /// When those who wait were asked last.
     asked: Instant,
@@ -145,6 +146,10 @@ impl Worker<'_> {
             let room = !ends && admitted < self.desk.limits.running;
             let next = if room { state.next(self.desk.number) } else { None };
             let Some(waiting) = next else {
+                if room && let Some(doing) = state.doing.get_mut(&self.desk.number) {
+                    // Whoever lacked bytes has gone away: nobody need make room for him.
+                    doing.lacks = None;
+                }
                 if !self.running.is_empty() {
                     return true;
                 }
@@ -177,6 +182,10 @@ impl Worker<'_> {
             self.desk.rest(&mut state);
         }
         let changed = &self.desk.line.changed;
+        if self.fetching.is_empty() && self.kept.waits_for_its_name() {
+            drop(changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner));
+            return;
+        }
         if !self.fetching.is_empty() || !self.kept.has_unwritten() {
             drop(changed.wait(state).unwrap_or_else(PoisonError::into_inner));
             return;
@@ -252,7 +261,7 @@ impl Worker<'_> {
         }
         let began = Instant::now();
         let timing = Timing { queue_s: (began - arrival.came).as_secs_f64(), ..Timing::default() };
-        self.admitted += 1;
+        self.admitted = self.admitted.wrapping_add(1);
         self.running.push(Running {
             session,
             speech,
@@ -415,7 +424,7 @@ impl Running {
     fn finish(&mut self, ended: Ended) -> bool {
         let number = self.number;
         let reading = std::mem::replace(&mut self.reading, Reading::none());
-        let (text, calls) = reading.finish(|i| format!("call_{number}_{i}"));
+        let (text, calls) = reading.finish(|i| format!("call_{number:016x}_{i}"));
         if !text.is_empty() {
             (self.sink)(Event::Text { text, logprobs: Vec::new() });
         }

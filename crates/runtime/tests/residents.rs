@@ -243,7 +243,7 @@ fn keys_and_values_go_first_then_idle_models_and_never_a_busy_one() {
     let kept = runtime.status().models["a"].kept_bytes;
     assert!(kept > 0);
 
-    let wanted = Wanted { model: "c".into(), prompt_tokens: 30, answer_tokens: 8 };
+    let wanted = Wanted { model: "c".into(), prompt_tokens: 30, answer_tokens: Some(8) };
     let plan = runtime.plan(&wanted).unwrap();
     assert!(plan.fits && plan.weights > 0 && plan.kv > 0, "{plan:?}");
     let goes: Vec<_> = plan.evicted.iter().map(|one| (one.model.as_str(), one.what)).collect();
@@ -277,7 +277,7 @@ fn what_never_fits_is_refused_with_numbers() {
     let fixed = fixed(&shelf, "a");
     let small = Limits { memory: fixed - 1, ..Limits::default() };
     let runtime = Runtime::with_loader(small, shelf.clone());
-    let wanted = Wanted { model: "a".into(), prompt_tokens: 10, answer_tokens: 10 };
+    let wanted = Wanted { model: "a".into(), prompt_tokens: 10, answer_tokens: Some(10) };
     let plan = runtime.plan(&wanted).unwrap();
     assert!(!plan.fits && plan.evicted.is_empty() && plan.reason.is_some(), "{plan:?}");
     let error = runtime.ask(ask("a", "x", 4)).unwrap_err();
@@ -285,13 +285,14 @@ fn what_never_fits_is_refused_with_numbers() {
 
     // The model, and an answer of 20 positions: what is said to fit does, and not one page more.
     let page = |positions: usize| {
-        let wanted = Wanted { prompt_tokens: positions, answer_tokens: 0, ..wanted.clone() };
+        let wanted = Wanted { prompt_tokens: positions, answer_tokens: Some(0), ..wanted.clone() };
         Runtime::with_loader(Limits::default(), shelf.clone()).plan(&wanted).unwrap()
     };
     let exact = page(32);
     let memory = exact.weights + exact.scratch + exact.kv;
     let runtime = Runtime::with_loader(Limits { memory, ..Limits::default() }, shelf.clone());
     let plan = |answer_tokens| {
+        let answer_tokens = Some(answer_tokens);
         runtime.plan(&Wanted { prompt_tokens: 4, answer_tokens, ..wanted.clone() }).unwrap().fits
     };
     let prompt = runtime.count_tokens(&ask("a", "let x", 1)).unwrap();
@@ -299,7 +300,7 @@ fn what_never_fits_is_refused_with_numbers() {
     assert!(runtime.ask(ask("a", "let x", 32 - prompt)).is_ok());
     let error = runtime.ask(ask("a", "let x", 33 - prompt)).unwrap_err();
     assert!(matches!(error, ChatError::Memory { .. }), "{error}");
-    let long = Wanted { model: "a".into(), prompt_tokens: 500, answer_tokens: 100 };
+    let long = Wanted { model: "a".into(), prompt_tokens: 500, answer_tokens: Some(100) };
     assert!(runtime.plan(&long).unwrap().reason.unwrap().contains("512"));
 }
 

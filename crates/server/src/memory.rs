@@ -60,6 +60,7 @@ async fn status(visit: Visit) -> Result<Response, Trouble> {
 /// `POST /v1/plan`: a prompt by its length, or by its messages.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "PlanRequest")]
+#[serde(deny_unknown_fields)]
 struct PlanBody {
     #[serde(default)]
     model: Option<String>,
@@ -89,7 +90,7 @@ async fn plan(call: Call) -> Result<Response, Trouble> {
         }
         None => body.prompt_tokens.unwrap_or(0),
     };
-    let wanted = Wanted { model, prompt_tokens, answer_tokens: body.max_tokens.unwrap_or(0) };
+    let wanted = Wanted { model, prompt_tokens, answer_tokens: body.max_tokens };
     let keeper = call.house.keeper()?.clone();
     let plan = call.house.blocking(move |_| keeper.plan(&wanted)).await?;
     Ok(good(&json!(plan)))
@@ -98,6 +99,7 @@ async fn plan(call: Call) -> Result<Response, Trouble> {
 /// `POST /v1/models/load` and `/v1/models/unload`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "ModelPlaceRequest")]
+#[serde(deny_unknown_fields)]
 struct ModelBody {
     model: String,
     #[serde(default)]

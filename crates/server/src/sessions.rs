@@ -102,6 +102,7 @@ fn list_json(data: Vec<Value>) -> Value {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "SessionCreateRequest")]
+#[serde(deny_unknown_fields)]
 struct New {
     #[serde(default)]
     name: Option<String>,
@@ -155,6 +156,7 @@ async fn messages(path: Id, visit: Visit) -> Result<Response, Trouble> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "SessionAppendRequest")]
+#[serde(deny_unknown_fields)]
 struct More {
     messages: Vec<Turn>,
     #[serde(default)]
@@ -172,6 +174,7 @@ async fn append(path: Id, call: Call) -> Result<Response, Trouble> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "SessionForkRequest")]
+#[serde(deny_unknown_fields)]
 struct Fork {
     #[serde(default)]
     messages: Option<usize>,
@@ -187,6 +190,7 @@ async fn fork(path: Id, call: Call) -> Result<Response, Trouble> {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "SessionCountRequest")]
+#[serde(deny_unknown_fields)]
 struct Counted {
     #[serde(default)]
     messages: Option<Vec<Turn>>,

@@ -150,6 +150,11 @@ impl App {
 
     /// The sessions, read from the folder where they were not yet.
     fn sessions<'a>(&self, inside: &'a mut Inside) -> Result<&'a mut Sessions, ChatError> {
+        let known = inside.sessions.as_ref().is_some_and(|sessions| !sessions.is_empty());
+        if (known || inside.made) && !self.storage.is_there(self.folder.path()) {
+            // The app was removed, and what it had with it: this is another one of its name.
+            *inside = Inside::default();
+        }
         if inside.sessions.is_none() {
             inside.sessions = Some(self.read()?);
         }

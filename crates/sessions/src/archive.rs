@@ -79,6 +79,21 @@ impl Archive {
         })
     }
 
+    /// Takes away what is kept in `folder` for an app, also while another process keeps it. Where nothing
+    /// is kept for it, nothing happens.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn remove_app(folder: &Path, app: &str) -> Result<(), SessionsError> {
+        let own = crate::layout::Folder::of(folder, app);
+        match std::fs::remove_dir_all(own.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io_at(own.path(), "remove")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn app(&self, name: &str) -> Arc<App> {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(App::new(&self.storage, &self.root, name));

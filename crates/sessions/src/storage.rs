@@ -13,6 +13,8 @@ use std::path::Path;
 pub(crate) trait Storage: Send + Sync {
     /// Makes a folder for its owner alone, where there is none.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
+    /// Whether there is such a folder.
+    fn is_there(&self, folder: &Path) -> bool;
 
     /// The names of the files in a folder, in their order; none where there is no folder. What is no
     /// plain file, or has no name in UTF-8, is left out.
@@ -57,6 +59,10 @@ pub(crate) fn options() -> OpenOptions {
 }
 
 impl Storage for Disk {
+    fn is_there(&self, folder: &Path) -> bool {
+        folder.is_dir()
+    }
+
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);

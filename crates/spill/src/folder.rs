@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kv/
-//! ├── <32 digits>.kv            a timeline, whole; its name is the check of its head
+//! ├── <32 digits>.kv            a timeline, whole; its name is made from its key, session and tokens
 //! └── <32 digits>.part          one that is being written
 //! ```
 //!
@@ -127,12 +127,16 @@ impl Folder {
         for entry in fs::read_dir(path).map_err(io_at(path, "list the folder"))? {
             let entry = entry.map_err(io_at(path, "list the folder"))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            match name.rsplit_once('.').map(|(_, ending)| ending) {
+            let own = |stem: &str| stem.len() == 32 && stem.bytes().all(|b| b.is_ascii_hexdigit());
+            let parts = name.rsplit_once('.').filter(|(stem, _)| own(stem));
+            match parts.map(|(_, ending)| ending) {
                 Some(PART) => _ = fs::remove_file(entry.path()),
                 Some(WHOLE) => match open_whole(&entry.path()) {
                     Ok((_, head, _, bytes, time)) => {
                         found.push((time, Entry { name, head, bytes }));
                     }
+                    // A moment without descriptors or rights does not make it a bad one.
+                    Err(Refused::Io(_)) => {}
                     Err(_) => {
                         folder.lock().counts.damaged += 1;
                         _ = fs::remove_file(entry.path());
@@ -284,18 +288,16 @@ impl Folder {
                 }
                 return Err(SpillError::Gone);
             }
-            _ => {}
+            Refused::Io(error) => return Err(io_at(&path, "read")(error)),
+            Refused::Damaged(_) => {}
         }
         index.counts.damaged += 1;
         match place {
             Some(place) => self.remove(&mut index, place),
             None => _ = fs::remove_file(&path),
         }
-        Err(match refused {
-            Refused::Io(error) => io_at(&path, "read")(error),
-            Refused::Damaged(what) => SpillError::Damaged { path, what },
-            Refused::Cache(error) => error.into(),
-        })
+        let Refused::Damaged(what) = refused else { return Err(SpillError::Gone) };
+        Err(SpillError::Damaged { path, what })
     }
 
     /// Takes away what is kept of an app's session, and whatever is still being written of it.

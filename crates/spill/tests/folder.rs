@@ -282,16 +282,19 @@ fn pages_have_their_places() {
 
 #[test]
 fn what_is_no_file_of_ours_is_left_or_removed_and_never_waited_for() {
+    const EMPTY: &str = "fedcba9876543210fedcba9876543210.kv";
     let temp = Temp::new();
     drop(temp.open());
     for (name, stays) in [
         ("notes.txt", true),
         ("kv", true),
-        ("0123.part", false),
-        ("0123.kv", false),
-        ("empty.kv", false),
+        ("0123.part", true),
+        ("0123.kv", true),
+        ("0123456789abcdef0123456789abcdef.part", false),
+        ("0123456789abcdef0123456789abcdef.kv", false),
+        (EMPTY, false),
     ] {
-        fs::write(temp.0.join(name), if name == "empty.kv" { "" } else { "ONDINEKV" }).unwrap();
+        fs::write(temp.0.join(name), if name == EMPTY { "" } else { "ONDINEKV" }).unwrap();
         assert_eq!(temp.open().counts().files, 0);
         assert_eq!(temp.0.join(name).exists(), stays, "{name}");
     }
@@ -299,7 +302,8 @@ fn what_is_no_file_of_ours_is_left_or_removed_and_never_waited_for() {
     {
         let outside = temp.0.with_extension("outside");
         fs::write(&outside, "of somebody else").unwrap();
-        std::os::unix::fs::symlink(&outside, temp.0.join("link.kv")).unwrap();
+        std::os::unix::fs::symlink(&outside, temp.0.join("00000000000000000000000000000000.kv"))
+            .unwrap();
         let counts = temp.open().counts();
         assert_eq!(counts, Counts { damaged: 1, ..Counts::default() });
         assert_eq!(fs::read(&outside).unwrap(), b"of somebody else");

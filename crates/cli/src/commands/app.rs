@@ -26,10 +26,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         "rm" => {
             let name = needed()?;
             apps::remove(&name)?;
-            // What its conversations left: a later app of this name is another one.
-            if let Ok(folder) = serve::spilled() {
-                folder.forget_app(&name);
-            }
+            // A later app of this name is another one.
+            serve::forget(&name)?;
         }
         "ls" => {
             let (ledger, now) = (Ledger::open(usage::path()?)?, Timestamp::now());

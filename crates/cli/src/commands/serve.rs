@@ -200,6 +200,17 @@ pub(crate) fn spilled() -> Result<Folder, Box<dyn Error>> {
     Ok(Folder::open(&home.join(SPILLED), ondine_spill::Limits::default())?)
 }
 
+/// Takes away what was kept for an app.
+pub(crate) fn forget(app: &str) -> Result<(), Failure> {
+    kept::forget(app)?;
+    let folder = store::home()?.join(SPILLED);
+    if folder.is_dir() {
+        let folder = Folder::open(&folder, ondine_spill::Limits::default());
+        folder.map_err(|error| Failure::from_error(&error))?.forget_app(app);
+    }
+    Ok(())
+}
+
 /// droplet answers conversations with calls of device functions, and is there as long as the service.
 fn add_droplet(runtime: &mut Runtime, (threads, isa): (usize, Isa)) -> Result<(), Failure> {
     let file = ondine_droplet::file()?;

@@ -42,6 +42,11 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
             Err(failure) => return Err(failure),
         }
     }
+    if rows.is_empty() && failed.is_none() {
+        output::note(
+            "no model here follows signed releases; `ondine pull signed:… --key …` takes one",
+        );
+    }
     let mut answer = Answer::new();
     if arguments.on("json") {
         let rows: Vec<Value> = rows.iter().map(|(name, updated)| as_json(name, updated)).collect();

@@ -62,10 +62,12 @@ pub(super) const APP: CommandSpec = CommandSpec {
     name: "app",
     about: "Say which apps may ask the service",
     more: "`app add NAME` prints the app's token, alone and this once. `app ls` lists names, \
-           priorities, tokens of\ntoday and quotas, `app rm NAME` takes a token away. A service that \
-           runs knows at once.\n\nWhat counts are tokens that were computed: those of a prompt, but \
+           priorities, tokens of\ntoday and quotas, `app rm NAME` takes a token away and what is kept of \
+           its conversations. A service that runs knows at once; answers \
+           that have begun\nare finished.\n\nWhat counts are tokens that were computed: those of a prompt, but \
            for what was known from before, and those\nof an answer. A day ends at 00:00 UTC. Over its \
-           quota an app is refused; what runs for it then, ends.",
+           quota an app is refused; what has begun is\nfinished, so that it can go over. Any app may \
+           fetch, delete, load and unload models.",
     flags: &[
         &Flag { required: true, ..flag("action", Value::Word("add|ls|rm"), "What to do") },
         &flag("name", Value::Word("NAME"), "What the app is called"),

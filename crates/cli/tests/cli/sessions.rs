@@ -184,3 +184,26 @@ fn second_service(home: &Folder, model: &str) -> std::process::Output {
     let mut second = command(&["serve", "--listen", "127.0.0.1:0", "-m", model]);
     second.env("ONDINE_HOME", home.path("home")).output().expect("the binary starts")
 }
+
+#[test]
+fn an_app_that_was_removed_leaves_nothing_to_the_next_of_its_name() {
+    let home = Folder::new();
+    let (first, model) = (token(&home, "notes"), tiny_model(&home));
+    let Daemon { child, address } = Daemon::start(&home, &model);
+    let old = Caller { address: &address, token: &first };
+    let session = old.post("/v1/sessions", &json!({"name": "diary", "messages": user("secret")}));
+    assert_eq!(old.get("/v1/sessions")["data"].as_array().map(Vec::len), Some(1));
+    let mut remove = command(&["app", "rm", "notes"]);
+    remove.env("ONDINE_HOME", home.path("home"));
+    finish(remove.output().expect("the binary starts")).ok();
+    let second = token(&home, "notes");
+    assert_ne!(first, second);
+    let new = Caller { address: &address, token: &second };
+    assert_eq!(new.get("/v1/sessions")["data"], json!([]), "of a service that runs");
+    let id = session["id"].as_str().expect("an id");
+    let (status, _) = new.send(&format!("GET /v1/sessions/{id}"), &Value::Null).expect("an answer");
+    assert_eq!(status, 404);
+    let again = new.post("/v1/sessions", &json!({"name": "diary"}));
+    assert_eq!(again["messages"], 0, "{again}");
+    Daemon::kill(child);
+}

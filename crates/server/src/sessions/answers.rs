@@ -105,8 +105,10 @@ impl Encode for Pieces {
                 sse(out, Some("call"), &told);
             }
             Event::Finished { reason, usage } => {
-                // Known without the disk; `null` where the session was deleted in this moment.
-                let session = self.0.info().ok().and_then(|info| info_json(&info).ok());
+                // The session's lock may be held while somebody's words are synced: others of this thread
+                // go on meanwhile. `null` where the session was deleted in this moment.
+                let info = tokio::task::block_in_place(|| self.0.info());
+                let session = info.ok().and_then(|info| info_json(&info).ok());
                 let told = json!({
                     "finish_reason": finish(reason),
                     "usage": usage_json(&usage),

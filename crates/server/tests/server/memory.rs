@@ -28,7 +28,8 @@ fn known(model: &str) -> Result<(), ChatError> {
 impl Keeper for Memory {
     fn plan(&self, wanted: &Wanted) -> Result<Plan, ChatError> {
         known(&wanted.model)?;
-        self.note(format!("plan {} {}", wanted.prompt_tokens, wanted.answer_tokens));
+        let answer = wanted.answer_tokens.map_or("-".into(), |tokens| tokens.to_string());
+        self.note(format!("plan {} {answer}", wanted.prompt_tokens));
         let evicted = vec![Evicted { what: Eviction::Model, model: "old".into(), bytes: 7 }];
         Ok(Plan { fits: true, kv: 5, budget: 100, evicted, ..Plan::default() })
     }
@@ -125,7 +126,7 @@ fn a_plan_is_made_for_a_length_or_for_messages() {
     type Row = (Value, u16, &'static str);
     let rows: [Row; 6] = [
         (json!({"model": "script", "prompt_tokens": 30, "max_tokens": 8}), 200, "plan 30 8"),
-        (json!({"messages": turns}), 200, "plan 3 0"),
+        (json!({"messages": turns}), 200, "plan 3 -"),
         (json!({"messages": turns, "prompt_tokens": 3}), 400, "messages"),
         (json!({"prompt_tokens": -1}), 400, "prompt_tokens"),
         (json!({"max_tokens": 1u64 << 40}), 400, "max_tokens"),

@@ -185,6 +185,13 @@ fn survivor(file: &File, chance: &mut Chance) -> Vec<u8> {
             // The file had grown before its bytes were there.
             left.resize(now.len(), 0);
         }
+        if left.len() > synced.len() && chance.below(2) == 0 {
+            // One of the sectors did not arrive, and later ones did.
+            let sector =
+                synced.len() / 512 + chance.below(left.len() / 512 - synced.len() / 512 + 1);
+            let lost = (sector * 512).max(synced.len())..((sector + 1) * 512).min(left.len());
+            left.get_mut(lost).unwrap_or_default().fill(0);
+        }
         return left;
     }
     if synced.starts_with(now) {
@@ -239,6 +246,10 @@ impl State {
 }
 
 impl Storage for Simulated {
+    fn is_there(&self, folder: &Path) -> bool {
+        self.lock().now.folders.contains(folder)
+    }
+
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.step()?;

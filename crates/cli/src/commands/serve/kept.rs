@@ -30,3 +30,9 @@ pub(super) fn open(chat: Arc<dyn Chat>) -> Result<Arc<dyn Sessions>, Failure> {
     })?;
     Ok(Arc::new(archive))
 }
+
+/// Takes an app's conversations away.
+pub(super) fn forget(app: &str) -> Result<(), Failure> {
+    Archive::remove_app(&store::home()?.join(FOLDER), app)
+        .map_err(|error| Failure::new(error.to_string()))
+}
