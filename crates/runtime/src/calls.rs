@@ -203,4 +203,55 @@ mod tests {
         assert_eq!(bare.read(text, id).unwrap(), [call(0, "a", json!({ "n": 1 }))]);
         assert!(bare.opens(text) && !bare.opens("Hello") && tagged.opens("<tool"));
     }
+
+    /// The templates of real families against the manner that is chosen by them: the call that a template
+    /// writes into a conversation's past has to be one that is read.
+    #[test]
+    fn what_real_templates_write_is_what_is_read() {
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/templates");
+        let Ok(cases) = std::fs::read_to_string(folder.join("cases.jsonl")) else {
+            eprintln!("skipped: there is no {}", folder.display());
+            return;
+        };
+        let mut read = Vec::new();
+        for case in cases.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+            let name = case["template"].as_str().unwrap();
+            let template = std::fs::read_to_string(folder.join(name)).unwrap();
+            let (true, Some(prompt)) = (case["case"] == "tool_round", case["expected"].as_str())
+            else {
+                continue;
+            };
+            let manner = Manner::of(&template);
+            if !knows_tools(&template) || !template.contains(manner.sign) {
+                continue;
+            }
+            // Behind the user's words, the first that looks like a call and is one.
+            let said = &prompt[prompt.rfind("Weather in Paris?").unwrap()..];
+            let open = if manner.open.is_empty() { "{" } else { manner.open };
+            let close = if manner.close.is_empty() { "}}" } else { manner.close };
+            let call = said.find(open).and_then(|from| {
+                let until = from + said[from..].find(close)? + close.len();
+                manner.read(&said[from..until], |i| i.to_string()).ok()
+            });
+            let arguments = json!({ "city": "Paris" });
+            let wanted = [ToolCall { id: "0".into(), name: "get_weather".into(), arguments }];
+            if call.is_none_or(|calls| calls != wanted) {
+                continue;
+            }
+            read.push(name.trim_end_matches(".jinja").to_owned());
+        }
+        read.sort_unstable();
+        let profiles = [
+            "Bielik-11B-v3.0-Instruct",
+            "MiMo-VL",
+            "NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
+            "Qwen-Qwen2.5-7B-Instruct",
+            "Reka-Edge",
+            "ibm-granite-granite-4.0",
+            "meta-llama-Llama-3.2-3B-Instruct",
+        ];
+        // Models of other templates are held to a manner that is not their own.
+        assert_eq!(read, profiles);
+    }
 }

@@ -22,11 +22,8 @@ use crate::bell::Bell;
 use crate::budget::{Account, Budget};
 use crate::fingerprint::Fingerprint;
 use crate::loader::Body;
-use crate::queue::Fair;
+use crate::queue::{EVERYBODY, Fair, RETRY_AFTER_S};
 use crate::turn::Turn;
-
-/// How long a full queue asks people to stay away, in seconds.
-const RETRY_AFTER_S: u64 = 2;
 
 /// For how long a model that could not be loaded is not tried again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -164,19 +161,7 @@ impl Line {
         };
         let mut state = self.lock();
         state.check(turn.is_some())?;
-        let busy = |limit: String, value: usize| ChatError::Busy {
-            limit,
-            value: value as u64,
-            retry_after_s: RETRY_AFTER_S,
-        };
-        if state.queue.len_of(&request.app) >= self.limits.waiting_of_app {
-            let limit = format!("the number of waiting requests of app {:?}", request.app);
-            return Err(busy(limit, self.limits.waiting_of_app));
-        }
-        if state.queue.len() >= self.limits.waiting {
-            let limit = "the number of requests waiting for this model".to_owned();
-            return Err(busy(limit, self.limits.waiting));
-        }
+        state.queue.room(&request.app, &self.limits)?;
         state.wish(request.keep);
         let (app, background) = (request.app.clone(), request.background);
         let (request, came) = (Box::new(request), Instant::now());
@@ -222,7 +207,7 @@ impl Line {
         let failures = state.failures;
         state.check(state.serving.is_some())?;
         if state.expecting >= self.limits.waiting {
-            let limit = "the number of requests waiting for this model".to_owned();
+            let limit = EVERYBODY.to_owned();
             let value = self.limits.waiting as u64;
             return Err(ChatError::Busy { limit, value, retry_after_s: RETRY_AFTER_S });
         }

@@ -15,9 +15,6 @@ use crate::queue::Fair;
 /// How often those who wait are asked whether they still do.
 const ASK: Duration = Duration::from_millis(150);
 
-/// How long a full queue asks people to stay away, in seconds.
-const RETRY_AFTER_S: u64 = 2;
-
 /// Somebody else who answers.
 pub(crate) struct Other {
     pub(crate) about: Model,
@@ -139,19 +136,7 @@ impl Other {
         if state.closed {
             return Err(ChatError::ShuttingDown);
         }
-        let busy = |limit: String, value: usize| ChatError::Busy {
-            limit,
-            value: value as u64,
-            retry_after_s: RETRY_AFTER_S,
-        };
-        if state.queue.len_of(&request.app) >= self.limits.waiting_of_app {
-            let limit = format!("the number of waiting requests of app {:?}", request.app);
-            return Err(busy(limit, self.limits.waiting_of_app));
-        }
-        if state.queue.len() >= self.limits.waiting {
-            let limit = "the number of requests waiting for this model".to_owned();
-            return Err(busy(limit, self.limits.waiting));
-        }
+        state.queue.room(&request.app, &self.limits)?;
         let (app, background) = (request.app.clone(), request.background);
         state.queue.push(&app, background, Asked { request, sink, came: Instant::now() });
         drop(state);

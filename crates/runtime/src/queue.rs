@@ -6,6 +6,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ondine_chat::ChatError;
+
+use crate::Limits;
+
+/// How long a full queue asks people to stay away, in seconds.
+pub(crate) const RETRY_AFTER_S: u64 = 2;
+
+/// The limit of all who wait, in words.
+pub(crate) const EVERYBODY: &str = "the number of requests waiting for this model";
+
 /// After so many others were taken before it, a request in the background counts as any other.
 const PATIENCE: usize = 64;
 
@@ -40,6 +50,18 @@ impl<T> Fair<T> {
     /// How many of an app wait.
     pub(crate) fn len_of(&self, app: &str) -> usize {
         self.apps.get(app).map_or(0, |a| a.foreground.len() + a.background.len())
+    }
+
+    /// Whether one more of an app may wait, or which limit says no and when to come back.
+    pub(crate) fn room(&self, app: &str, limits: &Limits) -> Result<(), ChatError> {
+        let (limit, value) = if self.len_of(app) >= limits.waiting_of_app {
+            (format!("the number of waiting requests of app {app:?}"), limits.waiting_of_app)
+        } else if self.len() >= limits.waiting {
+            (EVERYBODY.to_owned(), limits.waiting)
+        } else {
+            return Ok(());
+        };
+        Err(ChatError::Busy { limit, value: value as u64, retry_after_s: RETRY_AFTER_S })
     }
 
     /// How many wait, by app.

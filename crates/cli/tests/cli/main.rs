@@ -2,6 +2,7 @@
 //! terminal.
 
 mod answers;
+mod clients;
 mod doors;
 mod droplet;
 mod embed;
@@ -11,6 +12,8 @@ mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/publisher.rs"]
 mod publisher;
+#[path = "../../../server/tests/server/python.rs"]
+mod python;
 #[path = "../../../server/tests/server/common.rs"]
 mod served;
 #[allow(dead_code, reason = "the tests of the store use more of it")]

@@ -1,72 +1,16 @@
-//! The clients that people have: OpenAI's, Anthropic's and Ollama's Python packages, at the versions
-//! in `tests/clients/requirements.txt`, against a scripted model; and a judge of OpenAPI documents. They live in a virtual environment
-//! in the target directory, made once. Where Python or the packages cannot be had, the test says
-//! so and passes.
+//! The clients that people have: OpenAI's, Anthropic's and Ollama's Python packages, against a scripted
+//! model; and a judge of OpenAPI documents. The real daemon is asked by them in the command line's tests.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use ondine_chat::{ChatError, FinishReason};
 use ondine_server::Limits;
 
 use crate::common::*;
+use crate::python;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
-}
-
-/// The environment's Python, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    static MAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one = MAKING.lock().unwrap();
-    let wanted = std::fs::read_to_string(folder().join("requirements.txt")).unwrap();
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client-packages");
-    let bin = if cfg!(windows) { "Scripts" } else { "bin" };
-    let (python, mark) = (place.join(bin).join("python"), place.join("installed.txt"));
-    // Written last: an environment without it is half made.
-    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    let _ = std::fs::remove_dir_all(&place);
-    let run = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
-    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run(Command::new(&python).args(quiet).arg(folder().join("requirements.txt")))?;
-    std::fs::write(&mark, wanted).map_err(|error| error.to_string())?;
-    Ok(python)
-}
-
-/// Runs a client's script against a server.
 fn check(script: &str, server: &Running) {
-    let python = match python() {
-        Ok(python) => python,
-        Err(why) => {
-            // Past the test harness, which keeps what a passing test prints to itself.
-            let said = format!("skipped: {script}: the client packages cannot be had: {why}\n");
-            std::io::stderr().write_all(said.as_bytes()).unwrap();
-            return;
-        }
-    };
-    let output = Command::new(python)
-        .arg(folder().join(script))
-        .arg(format!("http://{}", server.address))
-        .arg(TOKEN)
-        // A proxy of the machine is not asked for the machine itself.
-        .env("NO_PROXY", "127.0.0.1,localhost")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{script}:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    python::check(script, &server.address.to_string(), TOKEN);
 }
 
 #[test]

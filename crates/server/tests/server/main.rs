@@ -10,6 +10,7 @@ mod mutated;
 mod openapi;
 mod page;
 mod pulls;
+mod python;
 mod quota;
 mod raw;
 mod tls;
