@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
-import { type Visit, close, misdeeds, say, until, visit } from "./browser.ts";
+import { becomes, close, misdeeds, say, until, visit, type Visit } from "./browser.ts";
 import { type Mock, words } from "./mock.ts";
 
 after(close);
@@ -90,13 +90,13 @@ test("everything is done by keyboard, and the focus is always seen", { timeout: 
   await page.keyboard.type("token-of-the-page");
   await page.keyboard.press("Enter");
   await page.getByText("What shall it be?").waitFor();
-  assert.equal(await focus(), "Message");
+  await becomes(() => focus(), "Message");
   // The first stop of the page leads past the side.
   await page.evaluate(() => (document.activeElement as HTMLElement).blur());
   await page.keyboard.press("Tab");
   await tab(/Skip to the content/, true).catch(() => tab(/Skip to the content/));
   await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement?.id), "main");
+  await becomes(() => page.evaluate(() => document.activeElement?.id), "main");
   await tab(/^Message$/);
   // Say, stop, say again.
   await page.keyboard.type("Go on");
@@ -104,7 +104,7 @@ test("everything is done by keyboard, and the focus is always seen", { timeout: 
   await until(async () => /word/.test((await page.locator(".prose").textContent()) ?? ""), "words");
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Send", exact: true }).waitFor();
-  assert.equal(await focus(), "Message", "the focus stays where one types");
+  await becomes(() => focus(), "Message", "the focus stays where one types");
   mock.answer = () => words("Short.");
   await page.keyboard.type("Shorter");
   await page.keyboard.press("Enter");
@@ -116,7 +116,7 @@ test("everything is done by keyboard, and the focus is always seen", { timeout: 
   await tab(/^Delete /, true);
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
-  assert.equal(await focus(), "Cancel", "the harmless answer comes first");
+  await becomes(() => focus(), "Cancel", "the harmless answer comes first");
   await tab(/^Delete$/);
   await page.keyboard.press("Enter");
   await until(() => mock.sessions.length === 1, "the deletion");
@@ -148,7 +148,7 @@ test("a screen reader hears sentences as they are complete, and the end", async 
       if (text && heard.at(-1) !== text) heard.push(text);
     }).observe(document.body, { subtree: true, childList: true, characterData: true });
   });
-  assert.equal(await page.locator(".chat [role=status]").getAttribute("aria-live"), "polite");
+  await becomes(() => page.locator(".chat [role=status]").getAttribute("aria-live"), "polite");
   await say(page, "Speak");
   await page.getByText("tokens/s").waitFor();
   const heard = await page.evaluate(() => (window as unknown as { heard: string[] }).heard);
@@ -168,14 +168,14 @@ test("dark as the system is, and by the switch", async () => {
     return r + g + b > 380;
   });
   await page.getByText("What shall it be?").waitFor();
-  assert.equal(await light(), false);
+  await becomes(() => light(), false);
   await page.getByLabel("Light").check({ force: true });
-  assert.equal(await light(), true);
+  await becomes(() => light(), true);
   await page.reload();
   await page.getByText("What shall it be?").waitFor();
-  assert.equal(await light(), true, "the choice is kept");
+  await becomes(() => light(), true, "the choice is kept");
   await page.getByLabel("As the system").check({ force: true });
-  assert.equal(await light(), false);
+  await becomes(() => light(), false);
   await own.end();
 });
 
@@ -192,7 +192,7 @@ test("on a phone nothing hangs over, and the side is a drawer", { timeout: 120_0
   await page.locator(".cost").waitFor();
   await fits("chat");
   const side = page.locator("#side");
-  assert.equal(await side.evaluate((element) => (element as HTMLElement).inert), true, "out of sight, out of reach");
+  await becomes(() => side.evaluate((element) => (element as HTMLElement).inert), true, "out of sight, out of reach");
   await page.getByRole("button", { name: "Menu" }).click();
   await until(() => side.evaluate((element) => !(element as HTMLElement).inert), "the drawer");
   await page.keyboard.press("Escape");
@@ -214,7 +214,7 @@ test("in Chinese by the browser's wish, and by the switch in both directions", a
   const own = await visit({ locale: "zh-CN" });
   const { page, mock } = own;
   await page.getByText("想聊些什么？").waitFor();
-  assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-CN");
+  await becomes(() => page.evaluate(() => document.documentElement.lang), "zh-CN");
   await page.getByLabel("消息", { exact: true }).fill("你好");
   await page.keyboard.press("Enter");
   await page.getByText("词元/秒").waitFor();

@@ -1,7 +1,9 @@
 // A browser for the tests: the system's Chromium, a fresh context for each test, and a record of
 // every request, error and violation of the policy that a page made.
 
+import assert from "node:assert/strict";
 import { accessSync, constants } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
 import { Mock, TOKEN } from "./mock.ts";
 
@@ -97,6 +99,31 @@ export async function until(check: () => boolean | Promise<boolean>, what: strin
   const end = Date.now() + ms;
   while (!(await check())) {
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+/**
+ * Reads until the answer is `expected`. The page draws when the browser lets it, so what a click leads
+ * to is waited for and never looked at once; what must never appear is asserted at once instead.
+ */
+export async function becomes<T>(read: () => Promise<T>, expected: T, what?: string, ms = PATIENCE_MS): Promise<void> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const seen = await read();
+    if (isDeepStrictEqual(seen, expected)) return;
+    if (Date.now() > end) assert.deepEqual(seen, expected, what);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+/** Reads until the text fits `pattern`. */
+export async function reads(read: () => Promise<string | null>, pattern: RegExp, ms = PATIENCE_MS): Promise<void> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const seen = (await read()) ?? "";
+    if (pattern.test(seen)) return;
+    if (Date.now() > end) assert.match(seen, pattern);
     await new Promise((done) => setTimeout(done, 20));
   }
 }

@@ -2,7 +2,7 @@
 
 import { after, test } from "node:test";
 import assert from "node:assert/strict";
-import { close, misdeeds, say, until, visit } from "./browser.ts";
+import { becomes, close, misdeeds, reads, say, until, visit } from "./browser.ts";
 import { type Piece, TOKEN, words } from "./mock.ts";
 
 after(close);
@@ -19,9 +19,9 @@ test("an answer streams in as Markdown and is kept", async () => {
   // It is seen before it is complete.
   await until(async () => /Some/.test((await page.locator(".prose").textContent()) ?? "") && (await page.locator(".turn[data-open]").count()) === 1, "the first words");
   await page.getByText("tokens/s").waitFor();
-  assert.equal(await page.locator(".prose strong").textContent(), "bold");
-  assert.equal(await page.locator(".prose li").count(), 2);
-  assert.match((await page.locator(".cost").textContent()) ?? "", /20 tokens · 40 tokens\/s · first after 120 ms · 4 known from before/);
+  await becomes(() => page.locator(".prose strong").textContent(), "bold");
+  await becomes(() => page.locator(".prose li").count(), 2);
+  await reads(() => page.locator(".cost").textContent(), /20 tokens · 40 tokens\/s · first after 120 ms · 4 known from before/);
   const asked = mock.bodies.filter(({ path }) => path.endsWith("/answers"));
   assert.deepEqual(asked[0]?.body, { messages: [{ role: "user", content: "Hello there" }], stream: true });
   assert.match(page.url(), /#\/chat\/s1-/);
@@ -40,19 +40,19 @@ test("Enter sends, Shift+Enter begins a line, and composing a word sends nothing
   await box.fill("one");
   await page.keyboard.press("Shift+Enter");
   await page.keyboard.type("two");
-  assert.equal(await box.inputValue(), "one\ntwo");
+  await becomes(() => box.inputValue(), "one\ntwo");
   await box.evaluate((element) => element.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true, cancelable: true })));
-  assert.equal(await box.inputValue(), "one\ntwo");
+  await becomes(() => box.inputValue(), "one\ntwo");
   assert.equal(mock.sessions.length, 0);
   await page.keyboard.press("Enter");
   await page.locator(".said", { hasText: "one\ntwo" }).waitFor();
-  assert.equal(await box.inputValue(), "");
+  await becomes(() => box.inputValue(), "");
   // Nothing but blanks is no message.
   await page.getByText("tokens/s").waitFor();
   await box.fill("   \n ");
   await page.keyboard.press("Enter");
   await page.waitForTimeout(100);
-  assert.equal(await page.locator(".turn.user").count(), 1);
+  await becomes(() => page.locator(".turn.user").count(), 1);
   await own.end();
 });
 
@@ -68,9 +68,9 @@ test("Esc and the button stop an answer, and the service notices", async () => {
     await until(() => mock.left === n + 1, "the service to notice");
     // The mock keeps nothing of an answer that was left: the page says so.
     await page.getByText("You stopped here. The service did not keep this part.").nth(n === 0 ? 0 : -1).waitFor();
-    assert.match((await page.locator(".turn").last().textContent()) ?? "", /word word/);
+    await reads(() => page.locator(".turn").last().textContent(), /word word/);
   }
-  assert.equal(await page.locator(".notice").count(), 0);
+  await becomes(() => page.locator(".notice").count(), 0);
   assert.deepEqual(misdeeds(own), []);
   await own.end();
 });
@@ -86,7 +86,7 @@ test("a stop that the service kept is shown as it was kept", async () => {
   await page.locator(".prose", { hasText: "word" }).waitFor();
   await page.keyboard.press("Escape");
   await page.locator(".turn.assistant", { hasText: "the kept part" }).waitFor();
-  assert.equal(await page.getByText("did not keep").count(), 0);
+  await becomes(() => page.getByText("did not keep").count(), 0);
   await own.end();
 });
 
@@ -124,7 +124,7 @@ test("a stop before the first word, and before the service has said that it took
     await page.getByRole("button", { name: "Send", exact: true }).waitFor();
     // The service has it, so the page shows it, and the field does not offer it again.
     await page.locator(".turn.user", { hasText: "Wait for it" }).waitFor();
-    assert.equal(await page.locator(field).inputValue(), "");
+    await becomes(() => page.locator(field).inputValue(), "");
     await own.end();
   }
 });
@@ -146,7 +146,7 @@ test("a message that arrived though nobody said so is not sent twice", async () 
   });
   await say(page, "Second");
   await page.getByText("Not sent. Your text is in the field below.").waitFor();
-  assert.equal(await page.locator(field).inputValue(), "Second");
+  await becomes(() => page.locator(field).inputValue(), "Second");
   mock.silent = false;
   await page.unroute("**/messages");
   await page.unroute("**/answers");
@@ -154,7 +154,7 @@ test("a message that arrived though nobody said so is not sent twice", async () 
   await page.locator(".prose", { hasText: "You said: Second" }).waitFor();
   await until(() => mock.sessions.length === 1, "one session is left");
   assert.deepEqual(mock.sessions[0]?.messages.map((message) => message["content"]), ["First", "You said: First", "Second", "You said: Second"]);
-  assert.equal(await page.locator(field).inputValue(), "");
+  await becomes(() => page.locator(field).inputValue(), "");
   await own.end();
 });
 
@@ -168,7 +168,7 @@ test("conversations are listed, opened, forked from a message and deleted", asyn
   const { page, mock } = own;
   const rows = page.locator(".sessions li");
   await page.getByText("First question").waitFor();
-  assert.equal(await rows.count(), 2);
+  await becomes(() => rows.count(), 2);
   await page.getByRole("link", { name: /notes/ }).click();
   await page.locator(".call", { hasText: "torch" }).waitFor();
   await page.locator(".turn.system", { hasText: "Be brief" }).waitFor();
@@ -209,7 +209,7 @@ test("a conversation begins with the chosen model, rules and instructions", asyn
   const { page, mock } = own;
   const models = page.getByLabel("Model", { exact: true });
   await models.waitFor();
-  assert.deepEqual(await models.locator("option").allTextContents(), ["smollm2", "droplet"], "what embeds does not chat");
+  await becomes(() => models.locator("option").allTextContents(), ["smollm2", "droplet"], "what embeds does not chat");
   await models.selectOption("droplet");
   await page.getByText("Turn on the flashlight").waitFor();
   await page.getByText("Options").click();
@@ -218,7 +218,7 @@ test("a conversation begins with the chosen model, rules and instructions", asyn
   await say(page, "Hi");
   await page.getByText("tokens/s").waitFor();
   assert.deepEqual(mock.bodies[0]?.body, { model: "droplet", overflow: "anchored", messages: [{ role: "system", content: "Answer in rhymes" }] });
-  assert.deepEqual(await page.locator(".turn").evaluateAll((all) => all.map((turn) => turn.className)), ["turn system", "turn user", "turn assistant"]);
+  await becomes(() => page.locator(".turn").evaluateAll((all) => all.map((turn) => turn.className)), ["turn system", "turn user", "turn assistant"]);
   await page.locator(".rules", { hasText: "droplet" }).waitFor();
   await own.end();
 });
@@ -231,8 +231,8 @@ test("calls are cards with a name, arguments and a way to copy", async () => {
   await say(page, "Wake me");
   const card = page.getByRole("region", { name: "Function call: set_alarm" });
   await card.waitFor();
-  assert.deepEqual(await card.locator("dt").allTextContents(), ["time", "days", "loud"]);
-  assert.deepEqual(await card.locator("dd").allTextContents(), ["06:45", '["mon","tue"]', "true"]);
+  await becomes(() => card.locator("dt").allTextContents(), ["time", "days", "loud"]);
+  await becomes(() => card.locator("dd").allTextContents(), ["06:45", '["mon","tue"]', "true"]);
   await card.getByText("An app would run this. Nothing was run here.").waitFor();
   await card.getByRole("button", { name: "Copy the call as JSON" }).click();
   await card.getByText("Copied").waitFor();
@@ -258,14 +258,14 @@ test("what cannot be sent is in the field again, and is sent by a retry", async 
   mock.refuse.set("POST /v1/sessions", { status: 507, body: { error: { message: "the disk: no space left", type: "error" } } });
   await say(page, "Precious words");
   await page.getByRole("alert").getByText("Not sent. Your text is in the field below. The disk: no space left.").waitFor();
-  assert.equal(await page.locator(field).inputValue(), "Precious words");
-  assert.equal(await page.locator(".turn").count(), 0);
+  await becomes(() => page.locator(field).inputValue(), "Precious words");
+  await becomes(() => page.locator(".turn").count(), 0);
   mock.refuse.clear();
   await page.getByRole("button", { name: "Try again" }).click();
   await page.locator(".prose", { hasText: "You said: Precious words" }).waitFor();
   await page.getByText("tokens/s").waitFor();
-  assert.equal(await page.locator(field).inputValue(), "");
-  assert.equal(await page.getByRole("alert").count(), 0);
+  await becomes(() => page.locator(field).inputValue(), "");
+  await becomes(() => page.getByRole("alert").count(), 0);
   assert.equal(mock.sessions.length, 1);
   await own.end();
 });
@@ -292,14 +292,14 @@ test("an answer that breaks off is asked again, and nothing is said twice", asyn
   };
   await say(page, "Question");
   await page.getByText("The answer broke off. The service does not answer.").waitFor();
-  assert.match((await page.locator(".turn.assistant").textContent()) ?? "", /Half of an/);
+  await reads(() => page.locator(".turn.assistant").textContent(), /Half of an/);
   // The connection is there: only this answer broke.
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByText("The answer broke off. Internal error: worker.").waitFor();
   await page.getByRole("button", { name: "Try again" }).click();
   await page.locator(".prose", { hasText: "Whole answer to Question" }).waitFor();
   await page.getByText("tokens/s").waitFor();
-  assert.equal(await page.locator(".turn").count(), 2);
+  await becomes(() => page.locator(".turn").count(), 2);
   await until(() => mock.sessions.length === 1, "one session is left");
   assert.deepEqual(mock.sessions[0]?.messages.map((message) => message["role"]), ["user", "assistant"]);
   assert.ok(page.url().endsWith(mock.sessions[0]?.id ?? "?"));
@@ -312,13 +312,13 @@ test("drafts outlive a reload, each in its own conversation", async () => {
   await page.locator(field).fill("a new thought");
   await page.getByRole("link", { name: /Old one/ }).click();
   await page.locator(".prose", { hasText: "Yes" }).waitFor();
-  assert.equal(await page.locator(field).inputValue(), "");
+  await becomes(() => page.locator(field).inputValue(), "");
   await page.locator(field).fill("an answer to it");
   await page.reload();
   await page.locator(".prose", { hasText: "Yes" }).waitFor();
-  assert.equal(await page.locator(field).inputValue(), "an answer to it");
+  await becomes(() => page.locator(field).inputValue(), "an answer to it");
   await page.getByRole("link", { name: "New conversation" }).first().click();
-  assert.equal(await page.locator(field).inputValue(), "a new thought");
+  await becomes(() => page.locator(field).inputValue(), "a new thought");
   await own.end();
 });
 
@@ -332,7 +332,7 @@ test("what was sent and not taken outlives a reload", async () => {
   await page.locator(".turn.user").waitFor();
   await page.reload();
   await page.getByText("What shall it be?").waitFor();
-  assert.equal(await page.locator(field).inputValue(), "Do not lose me");
+  await becomes(() => page.locator(field).inputValue(), "Do not lose me");
   await own.end();
 });
 
@@ -346,7 +346,7 @@ test("an answer goes on while something else is shown", async () => {
   await page.getByRole("heading", { name: "Dashboard", level: 1 }).waitFor();
   await page.getByRole("link", { name: /Go on/ }).click();
   await page.getByText("tokens/s").waitFor();
-  assert.equal(((await page.locator(".prose").textContent()) ?? "").match(/word/g)?.length, 20);
+  await becomes(async () => ((await page.locator(".prose").textContent()) ?? "").match(/word/g)?.length, 20);
   assert.equal(mock.left, 0);
   await own.end();
 });

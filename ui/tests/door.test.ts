@@ -2,7 +2,7 @@
 
 import { after, test } from "node:test";
 import assert from "node:assert/strict";
-import { close, misdeeds, say, until, visit } from "./browser.ts";
+import { becomes, close, misdeeds, say, until, visit } from "./browser.ts";
 import { TOKEN } from "./mock.ts";
 
 after(close);
@@ -108,6 +108,6 @@ test("a page that is opened while nobody answers fills itself later", async () =
   await page.unroute("**/health");
   await page.getByRole("button", { name: "Try now" }).click();
   await page.locator(".prose", { hasText: "Yes" }).waitFor();
-  assert.equal(await page.locator(".trouble .notice").count(), 0);
+  await becomes(() => page.locator(".trouble .notice").count(), 0);
   await own.end();
 });

@@ -3,7 +3,7 @@
 
 import { after, test } from "node:test";
 import assert from "node:assert/strict";
-import { close, misdeeds, say, until, visit } from "./browser.ts";
+import { becomes, close, misdeeds, reads, say, until, visit } from "./browser.ts";
 import { words } from "./mock.ts";
 
 after(close);
@@ -118,8 +118,8 @@ test("a picture is named and not loaded; its link leads there only by a click", 
   await say(page, "show me a cat");
   const link = page.getByRole("link", { name: /Image, not loaded: a cat/ });
   await link.waitFor();
-  assert.match((await link.textContent()) ?? "", /pictures\.example/);
-  assert.equal(await link.getAttribute("href"), "https://pictures.example/cat.png?q=secret");
+  await reads(() => link.textContent(), /pictures\.example/);
+  await becomes(() => link.getAttribute("href"), "https://pictures.example/cat.png?q=secret");
   assert.deepEqual(misdeeds(own), []);
   await own.end();
 });
@@ -172,7 +172,7 @@ test("hostile names and calls are text too", async () => {
   ];
   await say(page, "call");
   await page.getByText("tokens/s").waitFor();
-  assert.equal(await page.locator(".call").count(), 3);
+  await becomes(() => page.locator(".call").count(), 3);
   assert.equal(await page.locator(".call img, .call script, .call b").count(), 0);
   await page.getByText("not { json").waitFor();
   await page.getByText("No arguments").waitFor();

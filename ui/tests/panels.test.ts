@@ -2,7 +2,7 @@
 
 import { after, test } from "node:test";
 import assert from "node:assert/strict";
-import { close, misdeeds, until, visit } from "./browser.ts";
+import { becomes, close, misdeeds, reads, until, visit } from "./browser.ts";
 
 after(close);
 
@@ -14,8 +14,8 @@ test("models say what they are, are loaded, unloaded and deleted", async () => {
   await page.getByRole("link", { name: "Models" }).click();
   const row = (name: string) => page.locator(`[data-model="${name}"]`);
   await row("droplet").getByText("In memory").waitFor();
-  assert.match((await row("smollm2").textContent()) ?? "", /Answering.*0\.99 GiB · 8,192 positions · chats · calls functions · 200 MiB of conversations/);
-  assert.match((await row("minilm").textContent()) ?? "", /On disk.*embeds/);
+  await reads(() => row("smollm2").textContent(), /Answering.*0\.99 GiB · 8,192 positions · chats · calls functions · 200 MiB of conversations/);
+  await reads(() => row("minilm").textContent(), /On disk.*embeds/);
   await page.getByText("1.4 GiB of 8 GiB in use").waitFor();
 
   await page.getByRole("button", { name: "Load minilm into memory" }).click();
@@ -61,7 +61,7 @@ test("a download shows how far it is, goes on elsewhere, and brings a model", as
   await page.locator('[data-model="hf.co/owner/repo:Q4_K_M"]').waitFor();
   assert.deepEqual(mock.bodies.at(-1)?.body, { model: "hf.co/owner/repo:Q4_K_M", stream: true });
   await page.getByRole("button", { name: "Dismiss" }).click();
-  assert.equal(await page.locator(".pull").count(), 0);
+  await becomes(() => page.locator(".pull").count(), 0);
   assert.deepEqual(misdeeds(own), []);
   await own.end();
 });
@@ -113,10 +113,10 @@ test("the dashboard draws what the service tells, and gaps where it told nothing
   };
   for (let at = 0; at < 4; at += 1) await step();
   await until(async () => (await figures.first().textContent()) === "50", "the fifth look");
-  assert.deepEqual(await figures.allTextContents(), ["50", "120 ms", "17%", "6"]);
+  await becomes(() => figures.allTextContents(), ["50", "120 ms", "17%", "6"]);
   const rate = page.getByRole("img", { name: "Tokens per second: 50" });
   const line = async () => (await rate.locator(".line").getAttribute("d")) ?? "";
-  assert.equal((await line()).match(/L/g)?.length, 4, "five looks are a line of four parts");
+  await becomes(async () => (await line()).match(/L/g)?.length, 4, "five looks are a line of four parts");
   await page.getByRole("img", { name: "Time to first token: half within 120 ms, 99 in 100 within 610 ms" }).waitFor();
   await page.getByRole("img", { name: /Memory against the budget: 1\.4 GiB of 8 GiB in use \(17% of the budget\)/ }).waitFor();
   await page.getByRole("img", { name: "mail: 2 answering, 3 waiting" }).waitFor();
@@ -129,11 +129,11 @@ test("the dashboard draws what the service tells, and gaps where it told nothing
   await step();
   await until(async () => (await figures.first().textContent()) === "60", "the look after the gap");
   const after = page.getByRole("img", { name: "Tokens per second: 60" });
-  assert.equal(((await after.locator(".line").getAttribute("d")) ?? "").match(/M/g)?.length, 2, "a gap parts the line");
-  assert.equal(await page.getByRole("alert").count(), 0);
+  await becomes(async () => ((await after.locator(".line").getAttribute("d")) ?? "").match(/M/g)?.length, 2, "a gap parts the line");
+  await becomes(() => page.getByRole("alert").count(), 0);
 
   await page.getByText("As a table").click();
-  assert.equal(await page.locator("details tbody tr").count(), 7);
+  await becomes(() => page.locator("details tbody tr").count(), 7);
   assert.deepEqual(misdeeds(own), []);
   await own.end();
 });
@@ -143,7 +143,7 @@ test("a service that tells little breaks nothing", async () => {
   const { page } = own;
   await page.getByRole("link", { name: "Dashboard" }).click();
   await page.getByText("Nobody is asking now.").waitFor();
-  assert.match((await page.locator(".board").textContent()) ?? "", /no measurement yet/);
+  await reads(() => page.locator(".board").textContent(), /no measurement yet/);
   await page.getByRole("link", { name: "Models" }).click();
   await page.locator('[data-model="smollm2"]').waitFor();
   assert.deepEqual(misdeeds(own), []);
