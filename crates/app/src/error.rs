@@ -1,0 +1,21 @@
+//! What can go wrong in the framework, and what to do about it.
+
+use ondine_chat::ChatError;
+
+use crate::journal::JournalError;
+use crate::retrieve::RetrieveError;
+
+/// Why something that an application asked for did not come to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What whoever answers says.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    /// What happened cannot be kept, or read again.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Nothing can be looked up.
+    #[error(transparent)]
+    Retrieve(#[from] RetrieveError),
+}
