@@ -115,7 +115,7 @@ impl Maker {
         let margin = code::indent(lines[0]);
         let deeper = |line: &&str| !line.trim().is_empty() && code::indent(line) > margin;
         let (Some(first), Some(last)) =
-            (lines.iter().position(deeper), lines.iter().rposition(|l| deeper(&l)))
+            (lines.iter().position(deeper), lines.iter().rposition(deeper))
         else {
             return false;
         };

@@ -169,10 +169,10 @@ impl Page {
         while let Some(c) = rest.chars().next() {
             let mut length = c.len_utf8();
             let mut letter = c;
-            if c == '&' {
-                if let Some((named, taken)) = entity(rest) {
-                    (letter, length) = (named, taken);
-                }
+            if c == '&'
+                && let Some((named, taken)) = entity(rest)
+            {
+                (letter, length) = (named, taken);
             }
             if c == '\n' {
                 self.line += 1;

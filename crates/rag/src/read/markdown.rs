@@ -82,13 +82,15 @@ impl<'a> Reader<'a> {
             self.close(Shape::Heading(level, title));
             return;
         }
-        if self.open == Open::Paragraph && self.lines.len() == 1 && indent < 4 {
-            if let Some(level) = underline(bare) {
-                let title = self.lines[0].trim().to_string();
-                self.lines.push(line);
-                self.close(Shape::Heading(level, title));
-                return;
-            }
+        if self.open == Open::Paragraph
+            && self.lines.len() == 1
+            && indent < 4
+            && let Some(level) = underline(bare)
+        {
+            let title = self.lines[0].trim().to_string();
+            self.lines.push(line);
+            self.close(Shape::Heading(level, title));
+            return;
         }
         let kind = if is_item(bare) {
             Open::List
