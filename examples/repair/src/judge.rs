@@ -8,13 +8,17 @@
 mod arkts;
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::data::{Language, Program};
 
 /// Most bytes of what a compiler or a test said that are looked at.
 const SAID_MAX: usize = 4000;
+
+/// How long a test may run: a patched loop may have no end.
+const RUN_MAX: Duration = Duration::from_secs(10);
 
 /// Whether a program holds.
 #[derive(Clone, Debug)]
@@ -107,7 +111,7 @@ impl Judge {
                 Err(e) => return fault(e.to_string()),
             }
         }
-        let verdict = match Command::new(&binary).args(["--test-threads", "1"]).output() {
+        let verdict = match bounded(Command::new(&binary).args(["--test-threads", "1"])) {
             Ok(out) if out.status.success() => Verdict::Holds,
             Ok(out) => fault(test_said(&String::from_utf8_lossy(&out.stdout), test)),
             Err(e) => fault(e.to_string()),
@@ -121,6 +125,21 @@ impl Drop for Judge {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Runs a program to its end, or ends it. What it says must fit a pipe; a test's few lines do.
+fn bounded(command: &mut Command) -> std::io::Result<Output> {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (mut child, started) = (piped.spawn()?, Instant::now());
+    while child.try_wait()?.is_none() {
+        if started.elapsed() > RUN_MAX {
+            child.kill()?;
+            child.wait()?;
+            return Err(std::io::Error::other("Error: it does not end"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output()
 }
 
 fn fault(said: String) -> Verdict {
@@ -158,4 +177,34 @@ fn test_said(stdout: &str, test: &str) -> String {
     let panic = panic.split("note: run with").next().unwrap_or(panic);
     let panic = panic.split_once('\n').map_or(panic, |(_, said)| said);
     format!("{}: {}", name.replace('_', " "), panic.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Program;
+
+    #[test]
+    fn a_program_without_end_is_ended_and_one_without_fault_holds() {
+        let judge = match Judge::new() {
+            Ok(judge) => judge,
+            Err(why) => return eprintln!("skipped: {why}"),
+        };
+        let test = "#[test]\nfn it_ends() { f() }";
+        let program = |source: &str| Program {
+            name: "rust-x".into(),
+            language: Language::Rust,
+            pattern: String::new(),
+            source: source.into(),
+            test: test.into(),
+        };
+        let said = |source: &str| match judge.verdict(&program(source), source) {
+            Verdict::Holds => "holds".to_owned(),
+            Verdict::Fault(fault) => format!("{} {:?}", fault.said, fault.lines),
+        };
+        assert_eq!(said("pub fn f() {}\n"), "holds");
+        assert!(said("pub fn f() { loop {} }\n").contains("does not end"));
+        let unknown = said("\npub fn f() { g() }\n");
+        assert!(unknown.contains("E0425") && unknown.ends_with("[2]"), "{unknown}");
+    }
 }

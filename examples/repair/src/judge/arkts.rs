@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::{Fault, Verdict, fault};
+use super::{Fault, Verdict, bounded, fault};
 use crate::rewrite::tokens;
 
 /// What a test calls: it throws what was found and what was wanted.
@@ -15,9 +15,7 @@ pub(super) fn verdict(source: &str, test: &str) -> Verdict {
         return Verdict::Fault(Fault { said: said.into(), lines: vec![line] });
     }
     let program = format!("'use strict';\n{CHECK}{}\n{test}", without_types(source));
-    // A patched loop may have no end; the programs here take milliseconds.
-    let guard = "setTimeout(() => process.exit(3), 5000).unref();\n";
-    match Command::new("node").args(["--eval", &format!("{guard}{program}")]).output() {
+    match bounded(Command::new("node").args(["--eval", &program])) {
         Ok(out) if out.status.success() => Verdict::Holds,
         Ok(out) => {
             let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
