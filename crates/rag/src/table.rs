@@ -126,8 +126,8 @@ impl Table {
         self.0.fingerprint
     }
 
-    /// The vector of a text, of length 1. A text without any word that the table knows gets one of its
-    /// own, which is like no other text's.
+    /// The vector of a text, of length 1; zeros where it has no word that the table knows, since such a
+    /// text is like no other.
     pub fn vector(&self, text: &str) -> Vec<f32> {
         let mut ids = Vec::new();
         self.sum(text, &mut ids)
@@ -147,14 +147,7 @@ impl Table {
                 *v += weight * f32::from(b as i8);
             }
         }
-        if !normalize(&mut vector) {
-            // Known words may cancel out to nothing; and there may be none.
-            let mut state = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
-            for v in &mut vector {
-                *v = noise(&mut state);
-            }
-            normalize(&mut vector);
-        }
+        normalize(&mut vector);
         vector
     }
 
@@ -196,6 +189,7 @@ impl Table {
     }
 }
 
+/// Under [`Table::NAME`]. A text without a known word gets zeros, where others get length 1.
 impl Embed for Table {
     fn embed(&self, model: &str, texts: &[String]) -> Result<Embedded, ChatError> {
         if model != Table::NAME {
@@ -216,23 +210,11 @@ impl Embed for Table {
     }
 }
 
-/// Brings a vector to length 1, unless it has none.
-fn normalize(vector: &mut [f32]) -> bool {
+/// Brings a vector to length 1. One that has no length to speak of says nothing, and becomes zeros.
+fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
-    if !(length > 1e-6 && length.is_finite()) {
-        return false;
-    }
-    vector.iter_mut().for_each(|v| *v /= length);
-    true
-}
-
-/// The next of a row of numbers between -1 and 1 (splitmix64, Steele et al. 2014).
-fn noise(state: &mut u64) -> f32 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    let scale = if length > 1e-6 && length.is_finite() { length.recip() } else { 0.0 };
+    vector.iter_mut().for_each(|v| *v *= scale);
 }
 
 #[cfg(test)]
