@@ -151,6 +151,7 @@ impl Droplet {
         let options = GenerateOptions {
             sampling: Sampling::greedy(),
             grammar: Some(matcher),
+            odds: true,
             ..GenerateOptions::default()
         };
         let mut tokens = Vec::new();
@@ -161,7 +162,7 @@ impl Droplet {
             watch(Stage::Token);
             // The grammar allows the functions and nothing else at first, so the first step says
             // how likely the chosen one is among them.
-            probability.get_or_insert(step.allowed_prob);
+            probability = probability.or(step.odds.map(|odds| odds.allowed_prob));
             if step.finish != Some(FinishReason::EndOfTurn) {
                 tokens.push(step.token);
             }
