@@ -104,7 +104,7 @@ pub enum Stage {
 pub fn open(threads: usize, isa: Isa) -> Result<Droplet, DropletError> {
     let engine = Engine::load(
         &file()?,
-        EngineOptions { threads, isa, memory: Memory::Lean, steady: false },
+        EngineOptions { threads, isa, memory: Memory::Lean, ..EngineOptions::default() },
     )?;
     let tokens = Tokens::find(engine.tokenizer()?)?;
     Ok(Droplet { engine, tokens, calls: AtomicU64::new(0) })

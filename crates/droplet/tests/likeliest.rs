@@ -17,7 +17,8 @@ const TEXTS: [&str; 4] = [
 fn engines() -> impl Iterator<Item = (Isa, Arc<Engine>)> {
     let file = ondine_droplet::file().unwrap();
     Isa::available().map(move |isa| {
-        let options = EngineOptions { threads: 2, isa, ..EngineOptions::default() };
+        // droplet's head would fit a cache.
+        let options = EngineOptions { threads: 2, isa, screen_from: 0, ..EngineOptions::default() };
         (isa, Engine::load(&file, options).unwrap())
     })
 }

@@ -35,6 +35,7 @@ mod likeliest;
 mod rope;
 
 pub use attention::{KvPages, KvPagesMut, PAGE};
+pub use likeliest::SCREEN_FROM;
 pub use rope::{Rope, RopeStyle};
 
 use attention::Partial;
@@ -71,6 +72,8 @@ pub struct Cpu {
     pairs: bool,
     /// See [`Cpu::steady`].
     steady: bool,
+    /// See [`Cpu::screen_from`].
+    screen_from: usize,
     pool: Pool,
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
@@ -206,6 +209,7 @@ impl Cpu {
             isa,
             pairs,
             steady: false,
+            screen_from: SCREEN_FROM,
             pool,
             scratch,
             activations: Mutex::default(),
@@ -219,6 +223,13 @@ impl Cpu {
     /// taken row by row then, which costs them speed where rows are few.
     pub fn steady(mut self) -> Cpu {
         self.steady = true;
+        self
+    }
+
+    /// Output heads of at least so many bytes are laid out to be read coarsely first; [`SCREEN_FROM`]
+    /// where nothing is said.
+    pub fn screen_from(mut self, bytes: usize) -> Cpu {
+        self.screen_from = bytes;
         self
     }
 

@@ -10,6 +10,10 @@ use super::{Arena, Cpu, Factor, Matrix, Parts, Product, Rows, Shares, Tile, lock
 use crate::kernel::activation::Scaling;
 use crate::kernel::halves;
 
+/// From so many bytes on an output head is read coarsely first: a smaller one stays in a cache, and
+/// there the coarse reading costs as many multiplications as it saves bytes.
+pub const SCREEN_FROM: usize = 8 << 20;
+
 /// Where more than this share of the groups is read again, reading them coarsely first has cost more
 /// than it saved; then it is left out for a while, and tried again.
 const WORTH: f32 = 0.375;
@@ -23,7 +27,7 @@ impl Cpu {
     /// [`Cpu::place`] for an output head: [`Cpu::likeliest`] then reads less than all of it, where its
     /// type allows.
     pub fn place_head(&self, head: &Matrix, arena: &mut Arena) -> Option<Matrix> {
-        self.place_as(head, arena, true)
+        self.place_as(head, arena, head.bytes().len() >= self.screen_from)
     }
 
     /// The products of one row `x` with the rows of `head`, as [`Cpu::matmul`] gives them, bit by bit,

@@ -28,6 +28,11 @@ fn laid(cpu: &Cpu, head: &Matrix) -> [Matrix; 2] {
     [apart, cpu.interleave(head, &mut arena).unwrap()]
 }
 
+/// Reads heads of any size coarsely first.
+fn screening(threads: usize, isa: Isa) -> Cpu {
+    Cpu::new(threads, isa).screen_from(0)
+}
+
 fn product(cpu: &Cpu, x: &Rows, w: &Matrix) -> Rows {
     let mut y = Rows::new(x.count(), w.rows());
     cpu.matmul(x, &mut [(w, &mut y)]);
@@ -50,7 +55,7 @@ fn greatest(logits: &[f32], count: usize) -> Vec<usize> {
 fn bits_that_lie_apart_give_the_same_bits() {
     let mut random = Random(11);
     for isa in Isa::available() {
-        let cpu = Cpu::new(2, isa);
+        let cpu = screening(2, isa);
         for (blocks, rows) in [(1, 16), (3, 48), (18, 160)] {
             for count in [1, 2, 3, 5, 8, 13, 40] {
                 let x = random.rows(count, 32 * blocks);
@@ -69,7 +74,7 @@ fn none_of_the_greatest_is_left_out() {
     let mut random = Random(5);
     for isa in Isa::available() {
         for threads in [1, 3] {
-            let cpu = Cpu::new(threads, isa);
+            let cpu = screening(threads, isa);
             for round in 0..24 {
                 let (blocks, groups) = (1 + random.below(20), 8 + random.below(60));
                 let x = random.rows(1, 32 * blocks);
@@ -102,7 +107,7 @@ fn none_of_the_greatest_is_left_out() {
 fn much_is_left_out_where_few_rows_stand_out() {
     let mut random = Random(8);
     for isa in Isa::available() {
-        let cpu = Cpu::new(2, isa);
+        let cpu = screening(2, isa);
         let x = random.rows(1, 256);
         let mut floats: Vec<f32> = (0..2048 * 256).map(|_| random.float()).collect();
         let row = &mut floats[1000 * 256..1001 * 256];
@@ -122,7 +127,7 @@ fn much_is_left_out_where_few_rows_stand_out() {
 fn what_cannot_be_bounded_is_read() {
     let mut random = Random(2);
     for isa in Isa::available() {
-        let cpu = Cpu::new(2, isa);
+        let cpu = screening(2, isa);
         let x = random.rows(1, 64);
         let file = head(&mut random, &x, 256, true);
         let odd = |scale: half::f16| {
@@ -157,7 +162,7 @@ fn what_cannot_be_bounded_is_read() {
 #[test]
 fn where_too_much_is_left_the_coarse_reading_rests() {
     let mut random = Random(3);
-    let cpu = Cpu::new(1, Isa::best());
+    let cpu = screening(1, Isa::best());
     let x = random.rows(1, 1024);
     let [head, _] = laid(&cpu, &head(&mut random, &x, 512, false));
     let mut few = Rows::new(1, 512);
