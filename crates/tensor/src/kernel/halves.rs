@@ -150,7 +150,7 @@ vectors! {
                 let (scale, lines) = block.split_at(2 * v::LANES);
                 // Two chains of products: one would be longer than a block takes to be read.
                 let starts = [v::isplat(start[0]), v::isplat(0)];
-                let mut runs = starts.map(|sums| v::open(sums));
+                let mut runs = [v::open(starts[0]), v::open(starts[1])];
                 for (i, line) in lines.as_chunks::<{ 4 * v::LANES }>().0.iter().enumerate() {
                     v::prefetch(line.as_ptr().wrapping_add(group.len()));
                     runs[0] = v::dot4_small(runs[0], v::low_nibbles(line), quads[i][0]);
