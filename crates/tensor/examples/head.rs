@@ -45,7 +45,11 @@ fn main() {
         let x: Vec<f32> = (0..width).map(|_| random.float()).collect();
         let mut floats = Vec::with_capacity(rows * width);
         for _ in 0..rows {
-            let share = if random.next() % 64 == 0 { standing * random.float().abs() } else { 0.0 };
+            let share = if random.next().is_multiple_of(64) {
+                standing * random.float().abs()
+            } else {
+                0.0
+            };
             floats.extend(x.iter().map(|x| random.float() + share * x));
         }
         let bytes = Bytes::from_vec(quantize(DType::Q8_0, &floats, width).expect("whole blocks"));
