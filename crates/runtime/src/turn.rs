@@ -87,6 +87,7 @@ impl Turn {
             max_tokens: Some(self.answer),
             stop: self.stop.clone(),
             grammar: self.grammar.as_ref().map(Grammar::matcher),
+            odds: self.logprobs.is_some(),
         }
     }
 
