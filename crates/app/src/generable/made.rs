@@ -84,15 +84,18 @@ fn each(schema: &mut Value, kinds: &[&str], change: &impl Fn(&mut Map<String, Va
     if let Some(items) = map.get_mut("items") {
         each(items, kinds, change);
     }
+    if let Some(Value::Object(entries)) = map.get_mut("patternProperties") {
+        entries.values_mut().for_each(|entry| each(entry, kinds, change));
+    }
 }
 
-/// Numbers, alone, in a list, or perhaps absent: what `range` is for.
+/// Numbers, alone, in a list or map, or perhaps absent: what `range` is for.
 #[diagnostic::on_unimplemented(message = "`range` is for numbers; `{Self}` is none")]
 pub trait Ranged {}
 /// Lists and maps: what `count` is for.
 #[diagnostic::on_unimplemented(message = "`count` is for lists and maps; `{Self}` is none")]
 pub trait Counted {}
-/// Texts, alone, in a list, or perhaps absent: what `length` and `pattern` are for.
+/// Texts, alone, in a list or map, or perhaps absent: what `length` and `pattern` are for.
 #[diagnostic::on_unimplemented(message = "`length` and `pattern` are for texts; `{Self}` is none")]
 pub trait Worded {}
 
@@ -109,6 +112,8 @@ impl<T: Ranged> Ranged for Option<T> {}
 impl<T: Ranged> Ranged for Box<T> {}
 impl<T: Ranged> Ranged for Vec<T> {}
 impl<T: Ranged, const N: usize> Ranged for [T; N] {}
+impl<T: Ranged> Ranged for std::collections::BTreeMap<String, T> {}
+impl<T: Worded> Worded for std::collections::BTreeMap<String, T> {}
 impl<T: Worded> Worded for Option<T> {}
 impl<T: Worded> Worded for Box<T> {}
 impl<T: Worded> Worded for Vec<T> {}

@@ -46,9 +46,9 @@ pub(super) fn schema(source: &str) -> Result<Value, GrammarError> {
     }
     match &schema {
         Value::Object(map) if map.get("x-guidance").is_some_and(is_stricter) => {
-            map.iter()
-                .filter(|(key, _)| *key != "x-guidance")
-                .try_for_each(|(_, v)| keywords(v))?;
+            let mut rest = map.clone();
+            rest.remove("x-guidance");
+            keywords(&rest.into())?;
         }
         schema => keywords(schema)?,
     }
