@@ -2,6 +2,7 @@
 //! is no interface of its own: it changes with the macros.
 #![doc(hidden)]
 
+use std::cell::Cell;
 use std::fmt::{Display, Write as _};
 use std::future::Future;
 use std::ops::{Range, RangeFrom, RangeInclusive, RangeTo, RangeToInclusive};
@@ -199,8 +200,12 @@ fn set(map: &mut Map<String, Value>, word: &str, value: Option<usize>) {
 pub fn count(schema: Option<Value>, range: impl Limits) -> Option<Value> {
     let (least, most) = size(range);
     let mut schema = schema?;
+    let is_endless = Cell::new(false);
     each(&mut schema, &["array", "object"], &|map| {
-        if map["type"] == "array" {
+        // Of what stands within itself too deeply there are none, however many are asked for.
+        if map["type"] == "array" && !map.contains_key("items") {
+            is_endless.set(is_endless.get() || least.is_some_and(|least| least > 0));
+        } else if map["type"] == "array" {
             set(map, "minItems", least);
             set(map, "maxItems", most);
         } else {
@@ -208,7 +213,7 @@ pub fn count(schema: Option<Value>, range: impl Limits) -> Option<Value> {
             set(map, "maxProperties", most);
         }
     });
-    Some(schema)
+    (!is_endless.get()).then_some(schema)
 }
 
 /// Texts of so many characters.
