@@ -18,13 +18,13 @@ struct Ask {
 #[derive(Debug, Generable)]
 struct Recipe {
     /// What it is called.
-    #[guide(length = 1..=24)]
+    #[guide(length = 1..=16)]
     title: String,
     #[guide(range = 1..=240)]
     minutes: u16,
     taste: Taste,
     /// One sentence each.
-    #[guide(count = 1..=3, length = 1..=40)]
+    #[guide(count = 1..=2, length = 1..=24)]
     steps: Vec<String>,
 }
 
