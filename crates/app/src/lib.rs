@@ -51,7 +51,7 @@ pub use tool::{
 pub use ondine_chat as chat;
 
 /// Tools as `Vec<Arc<dyn Tool>>`: functions marked with [`tool`] and other types that have a default by
-/// their names, everything else by its value, such as `Search::new(index)`.
+/// their names, everything else by its value, such as `Search::new(index)` or an `Arc<dyn Tool>`.
 ///
 /// ```
 /// use ondine_app::{Bounds, Context, chat::ToolCall, perform, tool, tools};
@@ -71,6 +71,7 @@ pub use ondine_chat as chat;
 /// }
 ///
 /// let tools = tools![weather];
+/// assert_eq!(tools![weather, tools[0].clone()].len(), 2);
 /// assert_eq!(tools[0].spec().description, "The weather of a city.");
 /// let arguments = serde_json::json!({"city": "Oslo"});
 /// let call = ToolCall { id: "1".into(), name: "weather".into(), arguments };
@@ -81,7 +82,7 @@ pub use ondine_chat as chat;
 #[macro_export]
 macro_rules! tools {
     (@made [$($made:expr,)*]) => {
-        ::std::vec![$(::std::sync::Arc::new($made) as ::std::sync::Arc<dyn $crate::Tool>),*]
+        ::std::vec![$($crate::made::IntoTool::into_tool($made)),*]
     };
     (@made [$($made:expr,)*] $function:path $(, $($rest:tt)*)?) => {
         $crate::tools!(

@@ -228,7 +228,7 @@ impl Drafting {
             return self.inside(letter);
         }
         if let State::Word { word, read } = self.state {
-            if word[read..].chars().next() != Some(letter) {
+            if !word[read..].starts_with(letter) {
                 return Err(self.broken("true, false or null"));
             }
             match read + 1 == word.len() {

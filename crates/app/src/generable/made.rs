@@ -20,7 +20,7 @@ pub use serde_json::Value;
 use super::types::{kind, other};
 use super::{Generable, Misfit, Scope, schema};
 use crate::partial::Draft;
-use crate::tool::{Context, ToolError, ToolSpec};
+use crate::tool::{Context, Tool, ToolError, ToolSpec};
 
 /// An object of these fields, in their order: name, schema, whether it must be there.
 pub fn object(fields: Vec<(&str, Value, bool)>) -> Value {
@@ -314,6 +314,24 @@ impl<T: Serialize, E: Display> ToldResult for Outcome<Result<T, E>> {
 impl<T: Serialize> ToldValue for &Outcome<T> {
     fn told(&self) -> Result<Value, ToolError> {
         value(&self.0)
+    }
+}
+
+/// What can stand in `tools!`.
+pub trait IntoTool {
+    /// As all tools are held.
+    fn into_tool(self) -> Arc<dyn Tool>;
+}
+
+impl<T: Tool + 'static> IntoTool for T {
+    fn into_tool(self) -> Arc<dyn Tool> {
+        Arc::new(self)
+    }
+}
+
+impl IntoTool for Arc<dyn Tool> {
+    fn into_tool(self) -> Arc<dyn Tool> {
+        self
     }
 }
 
