@@ -15,6 +15,7 @@ pub struct Events {
     span: Span,
     answer: Answer,
     is_over: bool,
+    failed: Option<ChatError>,
 }
 
 impl Events {
@@ -30,22 +31,32 @@ impl Events {
             reason: FinishReason::Stop,
             usage: Usage::default(),
         };
-        Ok(Events { events, span, answer, is_over: false })
+        Ok(Events { events, span, answer, is_over: false, failed: None })
     }
 
     /// Waits for the end, and gives all of it, what was already taken as well.
     ///
     /// # Errors
-    /// What goes wrong on the way. After an error that was taken, that there is no answer.
+    /// What goes wrong on the way, or went wrong before.
     pub fn finish(mut self) -> Result<Answer, Error> {
-        let was_over = self.is_over;
         for event in self.by_ref() {
             event?;
         }
-        if was_over && self.answer.usage == Usage::default() && self.answer.text.is_empty() {
-            return Err(ChatError::Internal("the answer has no end".into()).into());
+        match self.failed {
+            Some(error) => Err(error.into()),
+            None => Ok(self.answer),
         }
-        Ok(self.answer)
+    }
+
+    /// What went wrong on the way.
+    pub(super) fn failed(&self) -> Option<&ChatError> {
+        self.failed.as_ref()
+    }
+
+    fn fail(&mut self, error: ChatError) -> Option<Result<Event, Error>> {
+        self.is_over = true;
+        self.failed = Some(error.clone());
+        Some(Err(error.into()))
     }
 
     /// Tells every piece until the end.
@@ -68,10 +79,8 @@ impl Iterator for Events {
         if self.is_over {
             return None;
         }
-        let failed = |error: ChatError| Some(Err(error.into()));
         let Ok(event) = self.events.recv() else {
-            self.is_over = true;
-            return failed(ChatError::Internal("the answer has no end".into()));
+            return self.fail(ChatError::Internal("the answer has no end".into()));
         };
         match &event {
             Event::Text { text, logprobs } => {
@@ -85,8 +94,8 @@ impl Iterator for Events {
                 trace::answered(&self.span, &self.answer);
             }
             Event::Failed(error) => {
-                self.is_over = true;
-                return failed(error.clone());
+                let error = error.clone();
+                return self.fail(error);
             }
             Event::Waiting { .. } | Event::Started { .. } | Event::Reading { .. } => {}
         }

@@ -14,8 +14,10 @@ use crate::partial::{Draft, Drafting};
 use crate::prompt::Prompt;
 use crate::tool::Tool;
 
-/// Of an answer without a bound of its own, the bytes that are read.
-const BYTES_MAX: usize = 1 << 20;
+/// The bytes that are read of a typed answer at least, and how many times its own bound otherwise.
+/// Somebody else's decoder may write more blanks than ours, and characters by number.
+const BYTES_LEAST: usize = 64 << 10;
+const BYTES_TIMES: usize = 8;
 
 impl Llm {
     /// An answer that is a value of a type.
@@ -162,8 +164,7 @@ pub struct Typed<T: Generable> {
 
 impl<T: Generable> Typed<T> {
     fn new(events: Events, shape: Shape) -> Typed<T> {
-        // Somebody else's decoder may write more blanks, and escapes where there need be none.
-        let most = shape.most_bytes().map_or(BYTES_MAX, |bytes| bytes.max(BYTES_MAX));
+        let most = shape.most_bytes().unwrap_or(0).saturating_mul(BYTES_TIMES).max(BYTES_LEAST);
         Typed {
             events,
             drafting: Drafting::new(most),
@@ -188,6 +189,9 @@ impl<T: Generable> Typed<T> {
     pub(super) fn told(mut self) -> Result<(T, String), Error> {
         for snapshot in self.by_ref() {
             snapshot?;
+        }
+        if let Some(error) = self.events.failed() {
+            return Err(error.clone().into());
         }
         let (reason, tokens) = self.ended.unwrap_or((FinishReason::Length, 0));
         let value = whole(&self.text, reason, tokens)?;
@@ -280,6 +284,21 @@ mod tests {
         assert_eq!(asked[0].format, Format::Schema(shape.constraint()));
         assert_eq!(asked[0].max_tokens, shape.most_bytes().map(|bytes| bytes + 1));
         assert_eq!(asked[1].max_tokens, Some(3));
+    }
+
+    #[test]
+    fn an_error_on_the_way_is_told_to_whoever_waits_for_the_end() {
+        let script = Arc::new(ScriptedModel::by(|_| Err(ChatError::ShuttingDown)));
+        assert!(Llm::new(script).stream::<Person>("who?").is_err());
+        let llm = Llm::new(Arc::new(Script::new(["{\"name\": \"A", "}{"])));
+        let mut stream = llm.stream::<Person>("who?").unwrap();
+        let seen: Vec<_> = stream.by_ref().collect();
+        assert!(seen.iter().all(Result::is_ok), "a text may hold brackets");
+        assert!(stream.finish().is_err());
+        let endless = "[".repeat(100);
+        let llm = Llm::new(Arc::new(Script::new([endless.as_str()])));
+        let mut stream = llm.stream::<Person>("who?").unwrap();
+        assert!(matches!(stream.next(), Some(Err(Error::Draft(_)))) && stream.next().is_none());
     }
 
     #[test]
