@@ -382,6 +382,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_the_default() {
+        /// Says what it was given.
+        #[tool(effect = read)]
+        fn say(
+            #[arg(default = 1000)] a: u32,
+            #[arg(default = -3)] b: i64,
+            #[arg(default = 0.5)] c: f64,
+            #[arg(default = 7)] d: Option<u16>,
+            #[arg(default = "e")] e: String,
+            #[arg(default = true)] f: bool,
+            #[arg(default = Mood::Middling)] g: Mood,
+            #[arg(default = Vec::new())] h: Vec<String>,
+        ) -> String {
+            format!("{a} {b} {c} {d:?} {e} {f} {g:?} {h:?}")
+        }
+        let tool = &tools![say][0];
+        let said = tool.call(json!({}), &Context::default());
+        assert_eq!(said, Ok(json!("1000 -3 0.5 Some(7) e true Middling []")));
+        let said = tool.call(json!({"a": 1, "d": null, "g": "very_good"}), &Context::default());
+        assert_eq!(said, Ok(json!("1 -3 0.5 None e true VeryGood []")));
+        let parameters = &tool.spec().parameters;
+        assert_eq!(parameters.get("required"), None);
+        assert_eq!(parameters["properties"]["b"]["default"], -3);
+    }
+
+    #[test]
     fn an_async_tool_is_waited_for_and_dropped_when_nobody_waits() {
         use std::sync::atomic::{AtomicBool, Ordering};
         static DROPPED: AtomicBool = AtomicBool::new(false);

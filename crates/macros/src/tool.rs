@@ -80,20 +80,25 @@ pub(crate) fn attribute(attribute: Code, item: Code, app: &Code) -> Result<Code>
         let local = format_ident!("argument_{nth}");
         let schema = guide.schema(&of, app);
         let (schema, required) = match &guide.default {
-            Some(Expr::Lit(literal)) if plain_literal(&literal.lit) => {
-                (quote!(#app::made::default(#schema, #literal)), false)
+            Some(value) if is_literal(value) => {
+                (quote!(#app::made::default(#schema, #value)), false)
             }
             Some(_) => (schema, false),
             None => (schema, true),
         };
         fields.push(quote!(fields.push((#called, #schema?, #required));));
         taken.push(match &guide.default {
-            Some(value) => quote! {
-                let #local: #of = match arguments.get(#called) {
-                    ::std::option::Option::None => ::std::convert::Into::into(#value),
-                    ::std::option::Option::Some(_) => #app::made::argument(&arguments, #called)?,
-                };
-            },
+            Some(value) => {
+                let value = converted(value, &of);
+                quote! {
+                    let #local: #of = match arguments.get(#called) {
+                        ::std::option::Option::None => #value,
+                        ::std::option::Option::Some(_) => {
+                            #app::made::argument(&arguments, #called)?
+                        }
+                    };
+                }
+            }
             None => quote!(let #local: #of = #app::made::argument(&arguments, #called)?;),
         });
         given.push(if borrowed { quote!(&#local) } else { quote!(#local) });
@@ -224,8 +229,35 @@ fn owned(of: &Type) -> Result<(Type, bool)> {
     }
 }
 
-fn plain_literal(literal: &Lit) -> bool {
-    matches!(literal, Lit::Str(_) | Lit::Int(_) | Lit::Float(_) | Lit::Bool(_))
+/// Whether JSON has a word for it.
+fn is_literal(value: &Expr) -> bool {
+    match value {
+        Expr::Lit(literal) => {
+            matches!(literal.lit, Lit::Str(_) | Lit::Int(_) | Lit::Float(_) | Lit::Bool(_))
+        }
+        value => is_number(value),
+    }
+}
+
+/// Whether it is a number, perhaps one below 0.
+fn is_number(value: &Expr) -> bool {
+    match value {
+        Expr::Lit(literal) => matches!(literal.lit, Lit::Int(_) | Lit::Float(_)),
+        Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Neg(_)) && is_number(&unary.expr),
+        _ => false,
+    }
+}
+
+/// A default as a value of its argument's type. A number has the type that is wanted; to convert it would
+/// ask for the one that it has.
+fn converted(value: &Expr, of: &Type) -> Code {
+    let is_option = matches!(of, Type::Path(path)
+        if path.path.segments.last().is_some_and(|last| last.ident == "Option"));
+    match (is_number(value), is_option) {
+        (true, true) => quote!(::std::option::Option::Some(#value)),
+        (true, false) => quote!(#value),
+        _ => quote!(::std::convert::Into::into(#value)),
+    }
 }
 
 #[cfg(test)]
@@ -307,7 +339,7 @@ mod tests {
                 read(),
                 quote!(
                     /** d */
-                    unsafe fn f() {}
+                    extern "C" fn f() {}
                 ),
                 "plain function",
             ),

@@ -257,7 +257,8 @@ fn object(schema: &Map<String, Value>, fields: &Map<String, Value>) -> Result<()
             (None, None) if schema.get("additionalProperties") == Some(&Value::Bool(false)) => {
                 let known: Vec<&str> = known.keys().map(String::as_str).collect();
                 let known = if known.is_empty() { "nothing".into() } else { known.join(", ") };
-                return Err(Misfit::new(format!("{name:?} is unknown; there may be: {known}")));
+                let name = kind(&Value::from(name.as_str()));
+                return Err(Misfit::new(format!("{name} is unknown; there may be: {known}")));
             }
             (None, None) => {}
         }
