@@ -391,17 +391,16 @@ mod tests {
             #[arg(default = 0.5)] c: f64,
             #[arg(default = 7)] d: Option<u16>,
             #[arg(default = "e")] e: String,
-            #[arg(default = true)] f: bool,
             #[arg(default = Mood::Middling)] g: Mood,
-            #[arg(default = Vec::new())] h: Vec<String>,
+            #[arg(default = vec![true])] h: Vec<bool>,
         ) -> String {
-            format!("{a} {b} {c} {d:?} {e} {f} {g:?} {h:?}")
+            format!("{a} {b} {c} {d:?} {e} {g:?} {h:?}")
         }
         let tool = &tools![say][0];
         let said = tool.call(json!({}), &Context::default());
-        assert_eq!(said, Ok(json!("1000 -3 0.5 Some(7) e true Middling []")));
+        assert_eq!(said, Ok(json!("1000 -3 0.5 Some(7) e Middling [true]")));
         let said = tool.call(json!({"a": 1, "d": null, "g": "very_good"}), &Context::default());
-        assert_eq!(said, Ok(json!("1 -3 0.5 None e true VeryGood []")));
+        assert_eq!(said, Ok(json!("1 -3 0.5 None e VeryGood [true]")));
         let parameters = &tool.spec().parameters;
         assert_eq!(parameters.get("required"), None);
         assert_eq!(parameters["properties"]["b"]["default"], -3);
