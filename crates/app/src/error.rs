@@ -2,7 +2,9 @@
 
 use ondine_chat::ChatError;
 
+use crate::generable::Misfit;
 use crate::journal::JournalError;
+use crate::partial::Broken;
 use crate::retrieve::RetrieveError;
 
 /// Why something that an application asked for did not come to be.
@@ -12,9 +14,32 @@ pub enum Error {
     /// What whoever answers says.
     #[error(transparent)]
     Chat(#[from] ChatError),
+    /// An answer of a shape ended before it was whole.
+    #[error("the answer was cut after {tokens} tokens, before it was whole")]
+    Cut {
+        /// Tokens that it had.
+        tokens: usize,
+    },
+    /// What comes is not the beginning of JSON.
+    #[error(transparent)]
+    Draft(#[from] Broken),
+    /// No value of a type has an end.
+    #[error("a {0} stands within itself with no way out: no value of it has an end")]
+    Endless(&'static str),
     /// What happened cannot be kept, or read again.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// An answer is not of the shape that was asked for.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// An answer of a shape is no JSON.
+    #[error("the answer is no JSON ({reason}): {text:?}")]
+    NoJson {
+        /// What is wrong with it.
+        reason: String,
+        /// Its beginning.
+        text: String,
+    },
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
