@@ -4,6 +4,7 @@ use ondine_chat::ChatError;
 
 use crate::journal::JournalError;
 use crate::retrieve::RetrieveError;
+use crate::trace::TraceError;
 
 /// Why something that an application asked for did not come to be.
 #[derive(Debug, thiserror::Error)]
@@ -18,4 +19,7 @@ pub enum Error {
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
+    /// A trace cannot be written or read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
 }

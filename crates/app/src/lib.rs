@@ -24,7 +24,7 @@ mod llm;
 mod retrieve;
 mod scripted;
 mod tool;
-mod trace;
+pub mod trace;
 
 pub use error::Error;
 pub use journal::{Journal, JournalError};
