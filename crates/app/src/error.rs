@@ -3,6 +3,7 @@
 use ondine_chat::ChatError;
 
 use crate::journal::JournalError;
+use crate::record::RecordError;
 use crate::retrieve::RetrieveError;
 use crate::trace::TraceError;
 
@@ -16,6 +17,9 @@ pub enum Error {
     /// What happened cannot be kept, or read again.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A recording cannot be kept or read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),

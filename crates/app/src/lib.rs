@@ -14,6 +14,7 @@
 //! | `tool` | what a model may do, and how it is kept within bounds |
 //! | `retrieve` | whoever finds passages |
 //! | `journal` | what happened, one record after the other, on disk |
+//! | `record` | what a model gave, kept in a file, and a model that gives it again |
 //! | `scripted` | a model that says what a test wrote |
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
@@ -21,6 +22,7 @@
 mod error;
 mod journal;
 mod llm;
+mod record;
 mod retrieve;
 mod scripted;
 mod tool;
@@ -29,6 +31,7 @@ pub mod trace;
 pub use error::Error;
 pub use journal::{Journal, JournalError};
 pub use llm::Llm;
+pub use record::{RecordError, Recorder, Recording};
 pub use retrieve::{Hit, Retrieve, RetrieveError};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{
