@@ -14,12 +14,16 @@
 //! | `tool` | what a model may do, and how it is kept within bounds |
 //! | `retrieve` | whoever finds passages |
 //! | `journal` | what happened, one record after the other, on disk |
+//! | `eval` | how good a program is: cases, scorers, intervals, bars |
+//! | `expect` | what an agent does on its way, and what was expected of it |
 //! | `record` | what a model gave, kept in a file, and a model that gives it again |
 //! | `scripted` | a model that says what a test wrote |
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
 mod error;
+pub mod eval;
+pub mod expect;
 mod journal;
 mod llm;
 mod record;

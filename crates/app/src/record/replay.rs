@@ -19,7 +19,8 @@ pub struct Recording {
     asked: Vec<Asked>,
     by_key: HashMap<String, Vec<usize>>,
     counted: HashMap<String, usize>,
-    vectors: HashMap<(String, Vec<String>), (Vec<Vec<f32>>, usize)>,
+    /// By model and texts.
+    vectors: HashMap<(String, Vec<String>), Embedded>,
     /// How often each question was asked by now.
     times: Mutex<HashMap<String, usize>>,
     normalise: Box<Normalise>,
@@ -107,7 +108,7 @@ impl Recording {
                     recording.counted.insert(key, tokens);
                 }
                 Line::Embedded { model, texts, vectors, tokens } => {
-                    recording.vectors.insert((model, texts), (vectors, tokens));
+                    recording.vectors.insert((model, texts), Embedded { vectors, tokens });
                 }
             }
         }
@@ -240,12 +241,11 @@ impl Chat for Recording {
 impl Embed for Recording {
     fn embed(&self, model: &str, texts: &[String]) -> Result<Embedded, ChatError> {
         let found = self.vectors.get(&(model.to_owned(), texts.to_vec()));
-        let (vectors, tokens) = found.ok_or_else(|| {
+        found.cloned().ok_or_else(|| {
             ChatError::Internal(format!(
                 "the vectors of these {} texts are not in the recording",
                 texts.len()
             ))
-        })?;
-        Ok(Embedded { vectors: vectors.clone(), tokens: *tokens })
+        })
     }
 }
