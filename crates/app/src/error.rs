@@ -2,6 +2,7 @@
 
 use ondine_chat::ChatError;
 
+use crate::company::{ArtifactError, BenchError};
 use crate::journal::JournalError;
 use crate::record::RecordError;
 use crate::retrieve::RetrieveError;
@@ -11,6 +12,12 @@ use crate::trace::TraceError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// An artifact cannot be kept.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// What was made cannot be tested.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// What whoever answers says.
     #[error(transparent)]
     Chat(#[from] ChatError),

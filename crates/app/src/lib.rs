@@ -14,6 +14,7 @@
 //! | `tool` | what a model may do, and how it is kept within bounds |
 //! | `retrieve` | whoever finds passages |
 //! | `journal` | what happened, one record after the other, on disk |
+//! | `company` | roles that make something together, over a store of versions |
 //! | `eval` | how good a program is: cases, scorers, intervals, bars |
 //! | `expect` | what an agent does on its way, and what was expected of it |
 //! | `record` | what a model gave, kept in a file, and a model that gives it again |
@@ -21,6 +22,7 @@
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
+pub mod company;
 mod error;
 pub mod eval;
 pub mod expect;
