@@ -1,10 +1,13 @@
 //! A role: a model with instructions, a name, and nothing that it remembers but what it is told.
 
-use ondine_chat::{Format, Message, Request};
+use ondine_chat::{Format, Message, Overflow, Request};
 
 use crate::error::Error;
 use crate::llm::Llm;
 use crate::trace;
+
+/// Tokens of a piece of work. A small model that repeats itself would go on for as long as it may.
+const TOKENS_MAX: usize = 2048;
 
 /// Somebody in a company.
 #[derive(Clone)]
@@ -41,7 +44,13 @@ impl Role {
         let span = trace::agent(&self.name, &self.name);
         let system = format!("You are the {} of a small company. {}", self.name, self.instructions);
         let messages = [Message::system(system), Message::user(asked)];
-        let request = Request { format, ..Request::new("", messages) };
+        let request = Request {
+            format,
+            max_tokens: Some(TOKENS_MAX),
+            // A model with fewer positions does with what is left.
+            overflow: Overflow::Stop,
+            ..Request::new("", messages)
+        };
         span.in_scope(|| Ok(self.llm.answer(request)?.text))
     }
 }
