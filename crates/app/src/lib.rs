@@ -17,20 +17,28 @@
 //! | `tool` | what a model may do, and how it is kept within bounds |
 //! | `retrieve` | whoever finds passages |
 //! | `journal` | what happened, one record after the other, on disk |
+//! | `company` | roles that make something together, over a store of versions |
+//! | `eval` | how good a program is: cases, scorers, intervals, bars |
+//! | `expect` | what an agent does on its way, and what was expected of it |
+//! | `record` | what a model gave, kept in a file, and a model that gives it again |
 //! | `scripted` | a model that says what a test wrote |
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
+pub mod company;
 mod error;
+pub mod eval;
+pub mod expect;
 pub mod generable;
 mod journal;
 mod llm;
 mod partial;
 mod prompt;
+mod record;
 mod retrieve;
 mod scripted;
 mod tool;
-mod trace;
+pub mod trace;
 
 // What the macros write names this crate from outside.
 extern crate self as ondine_app;
@@ -42,6 +50,7 @@ pub use llm::{Events, Llm, Pieces, Talk, Typed};
 pub use ondine_macros::{Generable, Prompt, tool};
 pub use partial::{Broken, Draft, Drafting};
 pub use prompt::Prompt;
+pub use record::{RecordError, Recorder, Recording};
 pub use retrieve::{Hit, Retrieve, RetrieveError};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{

@@ -145,7 +145,9 @@ impl Llm {
     pub fn answer(&self, request: Request) -> Result<Answer, Error> {
         let request = self.ready(request);
         let span = trace::chat(&request);
-        let answer = span.in_scope(|| self.chat.ask(request))?;
+        trace::prompt(&span, &*self.chat, &request);
+        let answer = span.in_scope(|| self.chat.ask(request));
+        let answer = answer.inspect_err(|error| trace::failed(&span, error))?;
         trace::answered(&span, &answer);
         Ok(answer)
     }
@@ -169,7 +171,12 @@ impl Llm {
     /// Those of [`Embed::embed`]; nobody here turns texts into vectors.
     pub fn vectors(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, Error> {
         let none = || ChatError::Unsupported("this model gives no vectors".into());
-        Ok(self.embed.as_ref().ok_or_else(none)?.embed(&self.model, texts)?.vectors)
+        let embed = self.embed.as_ref().ok_or_else(none)?;
+        let span = trace::embeddings(&self.model, texts.len());
+        let embedded = span.in_scope(|| embed.embed(&self.model, texts));
+        let embedded = embedded.inspect_err(|error| trace::failed(&span, error))?;
+        trace::embedded(&span, &embedded);
+        Ok(embedded.vectors)
     }
 
     /// Tokens of a request's prompt, without running it.

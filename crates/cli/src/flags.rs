@@ -3,6 +3,7 @@
 //!
 //! It says what may be typed; the commands say what happens.
 
+mod framework;
 mod service;
 mod store;
 
@@ -437,6 +438,8 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     service::SERVE,
     service::APP,
     service::SERVICE,
+    framework::EVAL,
+    framework::TRACE,
     CommandSpec {
         name: "bench",
         about: "Measure prompt and decode speed, with the machine's limits beside them",
@@ -735,6 +738,11 @@ mod tests {
         ("logits", &["-m", "--tokens"]),
         ("perplexity", &["-m", "--file", "--ctx", "--kv", "--json"]),
         ("bench", &["-m", "-p", "-n", "-t", "-r", "--depth", "--kv", "--json"]),
+        (
+            "eval",
+            &["FILE", "-m", "--json", "--record", "--replay", "--trace", "--words", "--parallel"],
+        ),
+        ("trace", &["FILE", "--full"]),
         ("completions", &["SHELL"]),
     ];
 

@@ -5,6 +5,7 @@
 //! for a failure, with 2 for wrong usage and with 130 for an interrupt.
 
 mod apps;
+mod asking;
 mod chat;
 mod commands;
 mod cores;

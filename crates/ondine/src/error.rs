@@ -31,6 +31,9 @@ pub enum Error {
     /// What whoever answers says.
     #[error(transparent)]
     Chat(#[from] ChatError),
+    /// The recording cannot be opened.
+    #[error(transparent)]
+    App(#[from] ondine_app::Error),
     /// The model file cannot be opened.
     #[error("{}: {source}", path.display())]
     File {

@@ -4,13 +4,15 @@
 use std::env;
 use std::sync::Arc;
 
-use ondine_app::Llm;
+use ondine_app::{Llm, Recording};
 use ondine_client::{Client, ClientError, Endpoint};
 
 use crate::{Error, connect, connect_to, open};
 
 /// The name of the device's daemon, wherever that is.
 const DAEMON: &str = "ondine";
+/// What the names of recordings end with.
+const RECORDING: &str = ".jsonl";
 /// What the tokens of daemons begin with.
 const TOKEN: &str = "ondine-";
 
@@ -20,6 +22,7 @@ const TOKEN: &str = "ondine-";
 /// |---|---|
 /// | `"droplet"` | the model inside this program |
 /// | a path | that GGUF file, in this process |
+/// | a path that ends with `.jsonl` | what was [recorded](crate::app::Recorder) there, and nobody else |
 /// | `"ondine"` | the daemon at `ONDINE_URL`, or where it usually is, with the token in `ONDINE_TOKEN` |
 /// | `"http://127.0.0.1:11435"` | a daemon there, with the token in `ONDINE_TOKEN` |
 /// | `"https://host/v1"` | an endpoint of OpenAI's API, by the path that it has, with the key in `ONDINE_TOKEN` if there is one |
@@ -49,6 +52,10 @@ impl Open for Llm {
     fn open(what: &str) -> Result<Llm, Error> {
         if what == DAEMON {
             return Ok(connect()?.llm());
+        }
+        if what.ends_with(RECORDING) && !is_url(what) {
+            let recording = Recording::open(what).map_err(ondine_app::Error::from)?;
+            return Ok(Llm::new(recording.clone()).embedding_with(recording));
         }
         if !is_url(what) {
             return Ok(open(what)?.llm());

@@ -21,9 +21,11 @@ pub struct Events {
 impl Events {
     pub(super) fn start(chat: &dyn Chat, request: Request) -> Result<Events, Error> {
         let span = trace::chat(&request);
+        trace::prompt(&span, chat, &request);
         let (sender, events) = mpsc::channel();
         let sink = Box::new(move |event| sender.send(event).is_ok());
-        span.in_scope(|| chat.start(request, sink))?;
+        let started = span.in_scope(|| chat.start(request, sink));
+        started.inspect_err(|error| trace::failed(&span, error))?;
         let answer = Answer {
             text: String::new(),
             calls: Vec::new(),
@@ -55,6 +57,7 @@ impl Events {
 
     fn fail(&mut self, error: ChatError) -> Option<Result<Event, Error>> {
         self.is_over = true;
+        trace::failed(&self.span, &error);
         self.failed = Some(error.clone());
         Some(Err(error.into()))
     }

@@ -6,6 +6,7 @@ mod clients;
 mod doors;
 mod droplet;
 mod embed;
+mod evals;
 mod hostile;
 mod install;
 mod measures;
