@@ -16,6 +16,7 @@ mod input;
 mod interrupt;
 mod memory;
 mod model;
+mod offered;
 mod output;
 mod own;
 mod progress;

@@ -6,6 +6,17 @@
 //! Everything blocks: the asynchronous runtime is in this crate. It carries calls, and knows neither
 //! models nor agents.
 //!
+//! ```no_run
+//! use ondine_mcp::{Client, Limits, Program, Trust};
+//!
+//! let program = Program::new("some-server", ["--root", "notes"]);
+//! let client = Client::program("files", program, Trust::Stranger, Limits::default())?;
+//! for tool in client.tools()? {
+//!     println!("{}", tool.spec().name); // files_…
+//! }
+//! # Ok::<(), ondine_mcp::McpError>(())
+//! ```
+//!
 //! | module | what it holds |
 //! |---|---|
 //! | `client` | a server of somebody else's |

@@ -8,6 +8,7 @@ mod droplet;
 mod embed;
 mod hostile;
 mod install;
+mod mcp;
 mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/publisher.rs"]

@@ -53,7 +53,7 @@ impl Handler {
         let Some(resources) = self.offer.resources.clone() else {
             return Err(ErrorData::invalid_request("there is nothing to read here", None));
         };
-        let place = self.offer.places.clone().try_acquire_owned().map_err(|_| busy(&self.offer))?;
+        let place = self.offer.places.clone().try_acquire_owned().map_err(|_| busy())?;
         let work = tokio::task::spawn_blocking(move || {
             let _place = place;
             work(resources.as_ref())
@@ -71,9 +71,8 @@ impl Handler {
     }
 }
 
-fn busy(offer: &Offer) -> ErrorData {
-    let most = offer.allowance.calls;
-    ErrorData::internal_error(format!("busy: {most} calls at one time are taken"), None)
+fn busy() -> ErrorData {
+    ErrorData::internal_error("busy: as many calls run as may run at one time", None)
 }
 
 impl ServerHandler for Handler {
@@ -114,7 +113,7 @@ impl ServerHandler for Handler {
             return Ok(failed(&ToolError::Arguments(why)));
         }
         let Ok(place) = self.offer.places.clone().try_acquire_owned() else {
-            return Ok(failed(&ToolError::Failed(busy(&self.offer).message.into())));
+            return Ok(failed(&ToolError::Failed(busy().message.into())));
         };
         let meta = request.meta.as_ref().and_then(|meta| meta.get(KEY)).or(context.meta.get(KEY));
         let call =

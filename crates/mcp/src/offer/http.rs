@@ -10,6 +10,7 @@ use ondine_app::Cancel;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use super::Offer;
 use super::handler::Handler;
@@ -18,21 +19,23 @@ use crate::error::McpError;
 /// Answers requests that somebody else has read: the daemon's door, or a server of the application's own.
 pub struct Http {
     runtime: Option<Runtime>,
+    /// Of all offers that are asked here together: an offer may be made anew for each request.
+    places: Arc<Semaphore>,
 }
 
 impl Http {
-    /// What answers.
+    /// What answers so many calls at one time, whoever asks and whatever each offer allows.
     ///
     /// # Errors
     /// No threads can be had.
-    pub fn new() -> Result<Http, McpError> {
+    pub fn new(calls: usize) -> Result<Http, McpError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("mcp http")
             .enable_all()
             .build()
             .map_err(McpError::Runtime)?;
-        Ok(Http { runtime: Some(runtime) })
+        Ok(Http { runtime: Some(runtime), places: Arc::new(Semaphore::new(calls)) })
     }
 
     /// The response to a request, whose sender has been let in: its `Host`, its `Origin` and its token are
@@ -46,7 +49,8 @@ impl Http {
         let Some(runtime) = &self.runtime else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
         let (sender, answer) = mpsc::sync_channel(1);
         let cancel = Cancel::default();
-        let answering = respond(offer.clone(), request, cancel.clone());
+        let offer = Offer { places: self.places.clone(), ..offer.clone() };
+        let answering = respond(offer, request, cancel.clone());
         runtime.spawn(async move {
             // Whoever asked may be gone.
             let _ = sender.send(answering.await);

@@ -4,6 +4,7 @@
 mod both_ways;
 mod common;
 mod hostile;
+mod odd_http;
 mod official;
 #[allow(dead_code, reason = "the server's tests use more of it")]
 #[path = "../../../server/tests/server/python.rs"]
