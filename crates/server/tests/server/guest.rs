@@ -85,7 +85,8 @@ fn the_door_stands_before_a_guest_too() {
     let bearer = format!("Bearer {TOKEN}");
     let token = ("authorization", bearer.as_str());
     let long = format!("\"{}\"", "x".repeat(2000));
-    let rows: &[(&str, &[(&str, &str)], &str, u16)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+    let rows: &[Row<'_>] = &[
         ("POST", &[json], "{}", 401),
         ("POST", &[json, ("authorization", "Bearer wrong")], "{}", 401),
         ("POST", &[json, token, ("origin", "http://evil.example")], "{}", 403),
