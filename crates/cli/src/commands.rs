@@ -10,6 +10,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod ls;
+pub(crate) mod mcp;
 pub(crate) mod perplexity;
 pub(crate) mod pull;
 pub(crate) mod rm;

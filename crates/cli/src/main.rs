@@ -17,6 +17,7 @@ mod input;
 mod interrupt;
 mod memory;
 mod model;
+mod offered;
 mod output;
 mod own;
 mod progress;

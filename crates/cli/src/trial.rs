@@ -10,7 +10,6 @@ use ondine_engine::{
 };
 use ondine_format::ModelFile;
 use ondine_model::ModelError;
-use ondine_tensor::Isa;
 use ondine_text::tokenizer::Special;
 
 use crate::store;

@@ -9,6 +9,7 @@ mod embed;
 mod evals;
 mod hostile;
 mod install;
+mod mcp;
 mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/publisher.rs"]
