@@ -2,6 +2,8 @@
 
 use ondine_chat::ChatError;
 
+use crate::chain::ChainError;
+use crate::graph::GraphError;
 use crate::journal::JournalError;
 use crate::retrieve::RetrieveError;
 
@@ -9,13 +11,25 @@ use crate::retrieve::RetrieveError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A chain has no end.
+    #[error(transparent)]
+    Chain(#[from] Box<ChainError>),
     /// What whoever answers says.
     #[error(transparent)]
     Chat(#[from] ChatError),
+    /// A graph cannot be built.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// What happened cannot be kept, or read again.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
+}
+
+impl From<ChainError> for Error {
+    fn from(error: ChainError) -> Error {
+        Error::Chain(Box::new(error))
+    }
 }

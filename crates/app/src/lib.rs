@@ -13,12 +13,18 @@
 //! | `llm` | a model that can be asked |
 //! | `tool` | what a model may do, and how it is kept within bounds |
 //! | `retrieve` | whoever finds passages |
+//! | [`chain`] | steps in an order that the compiler has checked: kept, resumed, drawn |
+//! | [`graph`] | nodes of which the model, or a function, chooses the next |
+//! | [`drawing`] | boxes and arrows as Mermaid and SVG |
 //! | `journal` | what happened, one record after the other, on disk |
 //! | `scripted` | a model that says what a test wrote |
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
+pub mod chain;
+pub mod drawing;
 mod error;
+pub mod graph;
 mod journal;
 mod llm;
 mod retrieve;

@@ -72,6 +72,14 @@ impl Llm {
         Ok(self.chat.count_tokens(request)?)
     }
 
+    /// The request as it is asked here: of this model, where it names none.
+    pub(crate) fn ready(&self, mut request: Request) -> Request {
+        if request.model.is_empty() {
+            request.model.clone_from(&self.model);
+        }
+        request
+    }
+
     /// Whoever answers, for what these verbs do not say.
     pub fn chat(&self) -> &Arc<dyn Chat> {
         &self.chat
