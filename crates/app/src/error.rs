@@ -5,6 +5,7 @@ use ondine_chat::ChatError;
 use crate::chain::ChainError;
 use crate::graph::GraphError;
 use crate::journal::JournalError;
+use crate::memory::MemoryError;
 use crate::retrieve::RetrieveError;
 
 /// Why something that an application asked for did not come to be.
@@ -23,6 +24,9 @@ pub enum Error {
     /// What happened cannot be kept, or read again.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A memory cannot go on.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),

@@ -16,6 +16,7 @@
 //! | [`chain`] | steps in an order that the compiler has checked: kept, resumed, drawn |
 //! | [`graph`] | nodes of which the model, or a function, chooses the next |
 //! | [`drawing`] | boxes and arrows as Mermaid and SVG |
+//! | [`memory`] | a conversation that remembers more than the window holds |
 //! | `journal` | what happened, one record after the other, on disk |
 //! | `scripted` | a model that says what a test wrote |
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
@@ -27,6 +28,7 @@ mod error;
 pub mod graph;
 mod journal;
 mod llm;
+pub mod memory;
 mod retrieve;
 mod scripted;
 mod tool;

@@ -25,7 +25,9 @@ impl Folder {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ondine-chain-{}-{next}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        // Many syncs: in memory, where the system has a folder there.
+        let shared = PathBuf::from("/dev/shm");
+        let path = if shared.is_dir() { shared } else { std::env::temp_dir() }.join(name);
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }

@@ -85,10 +85,10 @@ fn boxes_do_not_overlap_and_arrows_go_down_but_in_circles() {
             let (w, h) = (sizes[a].width / 2.0, sizes[a].height / 2.0);
             assert!(x - w > -0.01 && x + w < placed.width + 0.01, "round {round}");
             assert!(y - h > -0.01 && y + h < placed.height + 0.01, "round {round}");
-            for b in 0..a {
+            for (b, other) in sizes.iter().enumerate().take(a) {
                 let (dx, dy) = ((x - placed.boxes[b].0).abs(), (y - placed.boxes[b].1).abs());
                 let apart =
-                    dx >= w + sizes[b].width / 2.0 + 19.9 || dy >= h + sizes[b].height / 2.0 + 0.1;
+                    dx >= w + sizes[b].width / 2.0 + 19.9 || dy >= h + other.height / 2.0 + 0.1;
                 assert!(apart, "round {round}: {a} on {b}");
             }
         }
