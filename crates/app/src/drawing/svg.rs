@@ -1,4 +1,4 @@
-//! A drawing as SVG.
+//! A drawing as SVG: boxes, curves, and words that stay in their place. What a box stands for is not known.
 
 use std::fmt::{Arguments, Write};
 
@@ -10,6 +10,8 @@ const FONT: f64 = 14.0;
 const LABEL_FONT: f64 = 11.0;
 const LINE: f64 = 18.0;
 const MARGIN: f64 = 24.0;
+/// How far an arrow from a box to itself stands out.
+const LOOP: f64 = 40.0;
 /// Room for the title, where there is one.
 const TITLE: f64 = 34.0;
 
@@ -64,18 +66,26 @@ pub(super) fn draw(drawing: &Drawing) -> String {
     // A label stands in the gap below the box that its arrow leaves.
     let tall = said.iter().map(|(lines, _)| lines.len()).max().unwrap_or(0);
     let widest = said.iter().map(|(_, wide)| *wide).fold(0.0, f64::max);
-    let gaps = Gaps { beside: 26.0_f64.max(widest * 0.4), below: 44.0 + 14.0 * tall as f64 };
-    let placed = place(&sizes, &ways, gaps);
+    let gaps = Gaps { beside: 26.0_f64.max(widest * 0.6), below: 44.0 + 14.0 * tall as f64 };
+    // An arrow from a box to itself takes room beside it.
+    let mut roomy = sizes.clone();
+    for &(from, _) in ways.iter().filter(|(from, to)| from == to) {
+        roomy[from].width = sizes[from].width + 2.0 * LOOP;
+    }
+    let placed = place(&roomy, &ways, gaps);
 
-    let own = |n: usize| ways.iter().any(|&(from, to)| from == to && from == n);
-    let loops = if (0..sizes.len()).any(own) { 44.0 + widest } else { 0.0 };
     let title = clean(&drawing.title);
     let wide_title = width(&title) as f64 * 15.0 / 100.0;
-    // Labels at the side of the outermost arrows may stand out by half their width.
-    let side = MARGIN + widest / 2.0;
-    let wide = (placed.width + loops + 2.0 * side).max(wide_title + 2.0 * MARGIN);
+    // Words of the outermost arrows may stand out by half their width, those of an arrow from a box to
+    // itself by all of it.
+    let beside = ways.iter().zip(&said).map(|(&(from, to), (_, wide))| match from == to {
+        true => placed.boxes[from].0 + sizes[from].width / 2.0 + wide + 16.0 - placed.width,
+        false => wide / 2.0,
+    });
+    let side = MARGIN + beside.fold(0.0, f64::max);
+    let wide = (placed.width + 2.0 * side).max(wide_title + 2.0 * MARGIN);
     let high = placed.height + TITLE + 2.0 * MARGIN;
-    let (x0, y0) = ((wide - placed.width - loops) / 2.0, MARGIN + TITLE);
+    let (x0, y0) = ((wide - placed.width) / 2.0, MARGIN + TITLE);
 
     let mut out = String::new();
     put(
@@ -108,6 +118,11 @@ pub(super) fn draw(drawing: &Drawing) -> String {
         );
         let (lines, wide) = &said[n];
         let y = y + 14.0 * before.count() as f64;
+        // Those of an arrow from a box to itself stand above it, to the right.
+        let (x, y) = match arrow.from == arrow.to {
+            true => (x + 10.0 + wide / 2.0, y - 7.0 * lines.len() as f64 - 2.0),
+            false => (x, y),
+        };
         label(&mut words, lines, *wide, (x, y));
     }
     for (n, node) in drawing.nodes.iter().enumerate() {
@@ -131,13 +146,13 @@ fn curve(points: &[(f64, f64)], (from, to): (Size, Size)) -> (String, (f64, f64)
             format_args!(
                 "M{x:.1} {0:.1}C{1:.1} {2:.1} {1:.1} {3:.1} {x:.1} {4:.1}",
                 y - 7.0,
-                x + 40.0,
+                x + LOOP,
                 y - 26.0,
                 y + 26.0,
                 y + 7.0,
             ),
         );
-        return (out, (x + 36.0, y - 22.0));
+        return (out, (x, y - from.height / 2.0));
     }
     let downwards = if last.1 >= first.1 { 1.0 } else { -1.0 };
     // Arrows leave and enter at the boxes' lower and upper sides; those upwards a little to the right, so

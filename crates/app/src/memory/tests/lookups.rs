@@ -1,7 +1,6 @@
 //! Nested look-ups through a window of 512 tokens: 140 keys, told one after the other, of which a value
-//! may be the next key,
-//! after the nested key-value retrieval of Packer and others, 2023.
-//! The model is a policy that uses the functions and sees nothing but its window.
+//! may be the next key, after the nested key-value retrieval of Packer and others, 2023. The model is a
+//! policy that uses the functions and sees nothing but its window.
 
 use super::*;
 
