@@ -2,9 +2,12 @@
 
 use ondine_chat::ChatError;
 
+use crate::chain::ChainError;
 use crate::company::{ArtifactError, BenchError};
 use crate::generable::Misfit;
+use crate::graph::GraphError;
 use crate::journal::JournalError;
+use crate::memory::MemoryError;
 use crate::partial::Broken;
 use crate::record::RecordError;
 use crate::retrieve::RetrieveError;
@@ -52,10 +55,25 @@ pub enum Error {
     /// A recording cannot be kept or read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// A chain has no end.
+    #[error(transparent)]
+    Chain(#[from] Box<ChainError>),
+    /// A graph cannot be built.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A memory cannot go on.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
     /// A trace cannot be written or read.
     #[error(transparent)]
     Trace(#[from] TraceError),
+}
+
+impl From<ChainError> for Error {
+    fn from(error: ChainError) -> Error {
+        Error::Chain(Box::new(error))
+    }
 }

@@ -16,6 +16,10 @@
 //! | `partial` | JSON that is still being written |
 //! | `tool` | what a model may do, and how it is kept within bounds |
 //! | `retrieve` | whoever finds passages |
+//! | [`chain`] | steps in an order that the compiler has checked: kept, resumed, drawn |
+//! | [`graph`] | nodes of which the model, or a function, chooses the next |
+//! | [`drawing`] | boxes and arrows as Mermaid and SVG |
+//! | [`memory`] | a conversation that remembers more than the window holds |
 //! | `journal` | what happened, one record after the other, on disk |
 //! | `company` | roles that make something together, over a store of versions |
 //! | `eval` | how good a program is: cases, scorers, intervals, bars |
@@ -25,13 +29,17 @@
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
+pub mod chain;
 pub mod company;
+pub mod drawing;
 mod error;
 pub mod eval;
 pub mod expect;
 pub mod generable;
+pub mod graph;
 mod journal;
 mod llm;
+pub mod memory;
 mod partial;
 mod prompt;
 mod record;

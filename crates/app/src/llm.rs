@@ -201,7 +201,7 @@ impl Llm {
     }
 
     /// The request with what this model was told, where it says nothing itself.
-    fn ready(&self, mut request: Request) -> Request {
+    pub(crate) fn ready(&self, mut request: Request) -> Request {
         if request.model.is_empty() {
             request.model.clone_from(&self.model);
         }
