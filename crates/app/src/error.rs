@@ -2,20 +2,78 @@
 
 use ondine_chat::ChatError;
 
+use crate::chain::ChainError;
+use crate::company::{ArtifactError, BenchError};
+use crate::generable::Misfit;
+use crate::graph::GraphError;
 use crate::journal::JournalError;
+use crate::memory::MemoryError;
+use crate::partial::Broken;
+use crate::record::RecordError;
 use crate::retrieve::RetrieveError;
+use crate::trace::TraceError;
 
 /// Why something that an application asked for did not come to be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// An artifact cannot be kept.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// What was made cannot be tested.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// What whoever answers says.
     #[error(transparent)]
     Chat(#[from] ChatError),
+    /// An answer of a shape ended before it was whole.
+    #[error("the answer was cut after {tokens} tokens, before it was whole")]
+    Cut {
+        /// Tokens that it had.
+        tokens: usize,
+    },
+    /// What comes is not the beginning of JSON.
+    #[error(transparent)]
+    Draft(#[from] Broken),
+    /// No value of a type has an end.
+    #[error("a {0} stands within itself with no way out: no value of it has an end")]
+    Endless(&'static str),
     /// What happened cannot be kept, or read again.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// An answer is not of the shape that was asked for.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// An answer of a shape is no JSON.
+    #[error("the answer is no JSON ({reason}): {text:?}")]
+    NoJson {
+        /// What is wrong with it.
+        reason: String,
+        /// Its beginning.
+        text: String,
+    },
+    /// A recording cannot be kept or read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A chain has no end.
+    #[error(transparent)]
+    Chain(#[from] Box<ChainError>),
+    /// A graph cannot be built.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A memory cannot go on.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
+    /// A trace cannot be written or read.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+}
+
+impl From<ChainError> for Error {
+    fn from(error: ChainError) -> Error {
+        Error::Chain(Box::new(error))
+    }
 }

@@ -166,8 +166,9 @@ pub fn perform(
     bounds: Bounds,
 ) -> Observation {
     let span = trace::tool(&call.name, &call.id);
+    trace::called(&span, &call.arguments);
     let result = span.in_scope(|| attempt(tool, call, context));
-    match result {
+    let observation = match result {
         Ok(value) => {
             let text = match value {
                 Value::String(text) => text,
@@ -180,7 +181,9 @@ pub fn perform(
             let text = shortened(&format!("error: {error}"), bounds.result_bytes);
             Observation { text, outcome: Outcome::Error(error) }
         }
-    }
+    };
+    trace::observed(&span, &observation.text);
+    observation
 }
 
 /// The word that traces have for an error.

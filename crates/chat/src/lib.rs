@@ -60,6 +60,14 @@ pub trait Chat: Send + Sync {
     /// No such model, or a prompt that cannot be rendered.
     fn count_tokens(&self, request: &Request) -> Result<usize, ChatError>;
 
+    /// The request's prompt exactly as the model would read it, without running it: marks and tokens.
+    ///
+    /// # Errors
+    /// Those of [`Chat::count_tokens`]; [`ChatError::Unsupported`] from whoever does not know.
+    fn rendered(&self, _request: &Request) -> Result<Rendered, ChatError> {
+        Err(ChatError::Unsupported("whoever answers here does not show how it reads".into()))
+    }
+
     /// The models that can be asked for, the default first.
     fn models(&self) -> Vec<Model>;
 
@@ -74,6 +82,15 @@ pub trait Chat: Send + Sync {
     fn ask(&self, request: Request) -> Result<Answer, ChatError> {
         Answer::collect(|sink| self.start(request, sink))
     }
+}
+
+/// A prompt as a model reads it.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Rendered {
+    /// The text, its marks as the vocabulary spells them.
+    pub text: String,
+    /// The tokens. Empty where whoever answers has none.
+    pub tokens: Vec<u32>,
 }
 
 /// Whoever turns texts into vectors.

@@ -3,6 +3,8 @@
 //!
 //! It says what may be typed; the commands say what happens.
 
+mod framework;
+mod mcp;
 mod service;
 mod store;
 
@@ -437,6 +439,9 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
     service::SERVE,
     service::APP,
     service::SERVICE,
+    framework::EVAL,
+    framework::TRACE,
+    mcp::MCP,
     CommandSpec {
         name: "bench",
         about: "Measure prompt and decode speed, with the machine's limits beside them",
@@ -729,12 +734,30 @@ mod tests {
         ),
         ("app", &["add|ls|rm", "NAME", "--priority", "--tokens-per-day"]),
         ("service", &["install|uninstall|status", "FLAGS", "--print", "--force"]),
+        (
+            "mcp",
+            &[
+                "serve|tools",
+                "PROGRAM",
+                "--url",
+                "--token-file",
+                "--env",
+                "--trust",
+                "-m",
+                "--json",
+            ],
+        ),
         ("inspect", &["FILE", "--json"]),
         ("tokenize", &["-m", "--file", "--special", "--json"]),
         ("template", &["--template", "--input", "--now"]),
         ("logits", &["-m", "--tokens"]),
         ("perplexity", &["-m", "--file", "--ctx", "--kv", "--json"]),
         ("bench", &["-m", "-p", "-n", "-t", "-r", "--depth", "--kv", "--json"]),
+        (
+            "eval",
+            &["FILE", "-m", "--json", "--record", "--replay", "--trace", "--words", "--parallel"],
+        ),
+        ("trace", &["FILE", "--full"]),
         ("completions", &["SHELL"]),
     ];
 
@@ -806,6 +829,10 @@ mod tests {
             ("ondine import a b --type q8_0", true),
             ("ondine import a b --type q4_k", false),
             ("ondine import a", false),
+            ("ondine mcp", true),
+            ("ondine mcp -m a.gguf --only", true),
+            ("ondine mcp tools -- server --flag", true),
+            ("ondine mcp tools --url", false),
             ("ondine completions bash", true),
             ("ondine completions cmd", false),
             ("ondine", false),

@@ -5,6 +5,7 @@
 //! for a failure, with 2 for wrong usage and with 130 for an interrupt.
 
 mod apps;
+mod asking;
 mod chat;
 mod commands;
 mod cores;
@@ -16,6 +17,7 @@ mod input;
 mod interrupt;
 mod memory;
 mod model;
+mod offered;
 mod output;
 mod own;
 mod progress;

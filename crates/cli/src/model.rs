@@ -95,7 +95,7 @@ impl Opened {
     /// What computes and where the weights stay, as the user asked.
     pub(crate) fn options(&self, arguments: &Arguments<'_>) -> EngineOptions {
         let (threads, isa) = (arguments.threads(), arguments.isa());
-        EngineOptions { threads, isa, memory: self.memory(arguments), steady: false }
+        EngineOptions { threads, isa, memory: self.memory(arguments), ..EngineOptions::default() }
     }
 
     fn memory(&self, arguments: &Arguments<'_>) -> Memory {

@@ -68,6 +68,7 @@ impl Wishes {
             max_tokens: Some(self.max_tokens),
             stop: self.stop.clone(),
             grammar: self.grammar.as_ref().map(Grammar::matcher),
+            odds: false,
         }
     }
 }

@@ -125,7 +125,13 @@ impl Shelves {
         let most = inspect::shares(&file).into_iter().max_by_key(|(_, share)| share.bytes);
         about.quantisation = most.map(|(name, _)| name.to_uppercase()).unwrap_or_default();
         let memory = memory::placement(None, about.bytes);
-        let options = EngineOptions { threads: self.threads, isa: self.isa, memory, steady: true };
+        let options = EngineOptions {
+            threads: self.threads,
+            isa: self.isa,
+            memory,
+            steady: true,
+            ..EngineOptions::default()
+        };
         Source::new(about, file, options).map_err(|error| error.to_string())
     }
 

@@ -10,7 +10,6 @@ use ondine_engine::{
 };
 use ondine_format::ModelFile;
 use ondine_model::ModelError;
-use ondine_tensor::Isa;
 use ondine_text::tokenizer::Special;
 
 use crate::store;
@@ -33,7 +32,7 @@ fn speaks(file: &ModelFile) -> Result<(), EngineError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // In the file: what is active now may be in memory beside it.
     let memory = Memory::Lean;
-    let options = EngineOptions { threads, isa: Isa::best(), memory, steady: false };
+    let options = EngineOptions { threads, memory, ..EngineOptions::default() };
     let engine = match Engine::load(file, options) {
         Ok(engine) => engine,
         Err(EngineError::Model(ModelError::Encoder { .. })) => {

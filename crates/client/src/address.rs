@@ -15,14 +15,31 @@ pub(crate) struct Address {
 impl Address {
     /// Reads `http://127.0.0.1:11435` and its like.
     pub(crate) fn new(url: &str) -> Result<Address, ClientError> {
+        let (address, path) = Address::with_path(url)?;
+        if !path.is_empty() {
+            let reason = "a path does not belong there";
+            return Err(ClientError::Address { url: url.to_owned(), reason });
+        }
+        Ok(address)
+    }
+
+    /// Reads `https://host/v1` and its like: all that is asked for is below that path.
+    pub(crate) fn below(url: &str) -> Result<Address, ClientError> {
+        let (mut address, path) = Address::with_path(url)?;
+        address.base += &path;
+        Ok(address)
+    }
+
+    /// The address, and its path without a slash at its end.
+    fn with_path(url: &str) -> Result<(Address, String), ClientError> {
         let wrong = |reason| ClientError::Address { url: url.to_owned(), reason };
         let uri: Uri = url.trim().parse().map_err(|_| wrong("it is no address"))?;
         let authority = uri.authority().ok_or_else(|| wrong("it names no machine"))?;
         if authority.as_str().contains('@') {
             return Err(wrong("a name and a password do not belong there"));
         }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong("a path does not belong there"));
+        if uri.query().is_some() {
+            return Err(wrong("a question does not belong there"));
         }
         let host = authority.host();
         let is_this_machine = host.eq_ignore_ascii_case("localhost")
@@ -37,7 +54,8 @@ impl Address {
             _ => return Err(wrong("it begins with neither http:// nor https://")),
         }
         let scheme = uri.scheme_str().unwrap_or_default();
-        Ok(Address { base: format!("{scheme}://{authority}"), is_this_machine })
+        let path = uri.path().trim_end_matches('/').to_owned();
+        Ok((Address { base: format!("{scheme}://{authority}"), is_this_machine }, path))
     }
 
     /// The address itself.
@@ -83,6 +101,22 @@ mod tests {
         ];
         for (url, expected) in rows {
             let address = Address::new(url).ok();
+            assert_eq!(address.as_ref().map(Address::base), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_may_be_below_a_path() {
+        let rows = [
+            ("https://example.org/v1", Some("https://example.org/v1")),
+            ("https://example.org/api/v1/", Some("https://example.org/api/v1")),
+            ("http://127.0.0.1:8080/v1", Some("http://127.0.0.1:8080/v1")),
+            ("http://example.org/v1", None),
+            ("https://example.org/v1?key=x", None),
+            ("https://me@example.org/v1", None),
+        ];
+        for (url, expected) in rows {
+            let address = Address::below(url).ok();
             assert_eq!(address.as_ref().map(Address::base), expected, "{url}");
         }
     }

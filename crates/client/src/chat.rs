@@ -16,7 +16,7 @@ impl Chat for Client {
         let (path, body) = wire::body(&request)?;
         let pieces = self.http.stream(path, &body).map_err(|e| named(e, &request.model))?;
         follow(self.http.clone(), path, pieces, sink, |_, data| {
-            let chunk: Chunk = serde_json::from_str(data).ok()?;
+            let chunk: Chunk = serde_json::from_str(data?).ok()?;
             chunk.told()
         })
     }
@@ -90,23 +90,23 @@ pub(crate) enum Told {
 }
 
 /// Reads an answer on a thread of its own, and tells the sink. `read` makes events of an event's name
-/// and data; `None` where they mean nothing. The connection ends with the thread: after the last event,
+/// and data, or of the end where there are no data; `None` where they mean nothing. The connection ends with the thread: after the last event,
 /// and as soon as nobody listens.
 pub(crate) fn follow(
     http: Http,
     path: &'static str,
     pieces: BodyReader<'static>,
     mut sink: Sink,
-    read: impl Fn(&str, &str) -> Option<Told> + Send + 'static,
+    mut read: impl FnMut(&str, Option<&str>) -> Option<Told> + Send + 'static,
 ) -> Result<(), ChatError> {
     let work = move || {
         let mut events = Events::new(pieces);
         let mut started = false;
         loop {
-            let told = match next(&http, path, &mut events, started, &read) {
+            let told = match next(&http, path, &mut events, started, &mut read) {
                 Ok(told) => told,
                 Err(error) => {
-                    sink(Event::Failed(error.into()));
+                    sink(Event::Failed(http.words(error)));
                     return;
                 }
             };
@@ -130,12 +130,16 @@ fn next(
     path: &str,
     events: &mut Events<BodyReader<'static>>,
     started: bool,
-    read: impl Fn(&str, &str) -> Option<Told>,
+    read: &mut impl FnMut(&str, Option<&str>) -> Option<Told>,
 ) -> Result<Vec<Event>, ClientError> {
     let url = || http.url().to_owned();
+    let mut end = || match read("", None) {
+        Some(Told::Events(told)) => Ok(told),
+        _ => Err(cut(url())),
+    };
     match events.next() {
-        Ok(Some(Line::Event(_, data))) if data == "[DONE]" => Err(cut(url())),
-        Ok(Some(Line::Event(name, data))) => match read(&name, &data) {
+        Ok(Some(Line::Event(_, data))) if data == "[DONE]" => end(),
+        Ok(Some(Line::Event(name, data))) => match read(&name, Some(&data)) {
             Some(Told::Events(told)) => Ok(told),
             Some(Told::Trouble(said)) => Err(error::told(http.url(), 0, path, &said, None)),
             None => Err(http.nonsense("an event that means nothing")),
@@ -145,7 +149,7 @@ fn next(
             Ok(vec![Event::Text { text: String::new(), logprobs: Vec::new() }])
         }
         Ok(Some(Line::Alive)) => Ok(vec![Event::Waiting { before: 0 }]),
-        Ok(None) => Err(cut(url())),
+        Ok(None) => end(),
         Err(Broken::TooLong(limit)) => Err(ClientError::TooLong { url: url(), limit }),
         Err(Broken::NoText) => Err(http.nonsense("events that are no text")),
         Err(Broken::Io(error)) => Err(http.broken(&error)),

@@ -90,6 +90,20 @@ impl From<ClientError> for ChatError {
     }
 }
 
+/// The same of somebody's endpoint, for whom `ondine` on this machine is no help.
+pub(crate) fn of_an_endpoint(error: ClientError) -> ChatError {
+    ChatError::Unreachable(match error {
+        ClientError::Chat(ChatError::ShuttingDown) => "the endpoint is not ready (503)".into(),
+        ClientError::Chat(error) => return error,
+        ClientError::Unreachable { url, reason } => format!("nobody answers at {url}: {reason}"),
+        ClientError::Token { url, reason } => format!("{url} does not take the key: {reason}"),
+        ClientError::Nonsense { url, what } => {
+            format!("{url} sent {what}; it does not speak OpenAI's API")
+        }
+        other => other.to_string(),
+    })
+}
+
 /// What a daemon said is wrong, in OpenAI's or Anthropic's shape and with its status; 0 within a stream.
 pub(crate) fn told(
     url: &str,
@@ -131,11 +145,14 @@ pub(crate) fn told(
             },
         },
         "context_length_exceeded" => match numbers[..] {
-            [prompt_tokens, wanted, context] => ChatError::Context {
-                prompt_tokens: prompt_tokens as usize,
-                wanted: wanted as usize,
-                context: context as usize,
-            },
+            // The order of others' numbers is not known, unless they say what these say.
+            [prompt_tokens, wanted, context] if prompt_tokens + wanted > context => {
+                ChatError::Context {
+                    prompt_tokens: prompt_tokens as usize,
+                    wanted: wanted as usize,
+                    context: context as usize,
+                }
+            }
             _ => invalid(),
         },
         "rate_limit_exceeded" => {

@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use ondine_chat::ChatError;
 use serde_json::Value;
 use ureq::http::{HeaderValue, Response, header};
 use ureq::{Agent, Body, BodyReader, RequestBuilder, Timeout};
@@ -45,8 +46,9 @@ impl Default for Patience {
 pub(crate) struct Http {
     agent: Agent,
     address: Address,
-    bearer: HeaderValue,
+    bearer: Option<HeaderValue>,
     patience: Patience,
+    is_foreign: bool,
 }
 
 /// What is asked of a path.
@@ -74,8 +76,14 @@ impl Http {
             url: address.base().to_owned(),
             reason: "the token has characters that no token has".into(),
         };
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(wrong)?;
-        bearer.set_sensitive(true);
+        let bearer = match token {
+            "" => None,
+            token => {
+                let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(wrong)?;
+                bearer.set_sensitive(true);
+                Some(bearer)
+            }
+        };
         let config = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -90,7 +98,18 @@ impl Http {
             .accept_encoding("identity");
         // A proxy would look for this machine on its own.
         let config = if address.is_this_machine { config.proxy(None) } else { config };
-        Ok(Http { agent: Agent::new_with_config(config.build()), address, bearer, patience })
+        let agent = Agent::new_with_config(config.build());
+        Ok(Http { agent, address, bearer, patience, is_foreign: false })
+    }
+
+    /// Of somebody's endpoint, which is no daemon: what is wrong there is said in other words.
+    pub(crate) fn foreign(self) -> Http {
+        Http { is_foreign: true, ..self }
+    }
+
+    /// What is wrong, as those say it who ask.
+    pub(crate) fn words(&self, error: ClientError) -> ChatError {
+        if self.is_foreign { error::of_an_endpoint(error) } else { error.into() }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -171,7 +190,10 @@ impl Http {
             Comes::Whole => (Some(self.patience.whole), None),
             Comes::InPieces => (None, Some(self.patience.silence)),
         };
-        let request = request.header(header::AUTHORIZATION, self.bearer.clone());
+        let request = match &self.bearer {
+            Some(bearer) => request.header(header::AUTHORIZATION, bearer.clone()),
+            None => request,
+        };
         request.config().timeout_global(whole).timeout_per_read(silence).build()
     }
 

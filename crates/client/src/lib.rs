@@ -16,6 +16,7 @@
 //! | `error` | what can go wrong, and the model's own errors as they were |
 //! | `chat` | conversations and texts, over OpenAI's API |
 //! | `wire` | the shapes of that API |
+//! | `endpoint` | the same over somebody else's endpoint of that API |
 //! | `sessions` | conversations that the daemon keeps, over its own API |
 //!
 //! The crate knows no model, no files and no environment: who uses it says where the daemon is.
@@ -33,12 +34,14 @@
 mod address;
 mod chat;
 mod embed;
+mod endpoint;
 mod error;
 mod http;
 mod sessions;
 mod sse;
 mod wire;
 
+pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use http::Patience;
 

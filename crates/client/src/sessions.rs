@@ -120,7 +120,7 @@ impl Sessions for Client {
         let body = answer(&request)?;
         let path = format!("{PATH}/{}/answers", step(id));
         let pieces = self.http.stream(&path, &body).map_err(|error| absent(error, id))?;
-        follow(self.http.clone(), ANSWERS, pieces, sink, told)
+        follow(self.http.clone(), ANSWERS, pieces, sink, |name, data| told(name, data?))
     }
 
     fn count_tokens(&self, _: &str, id: &str, messages: Vec<Message>) -> Result<usize, ChatError> {

@@ -173,7 +173,7 @@ fn add_format(body: &mut Map<String, Value>, own: &mut Map<String, Value>, forma
     }
 }
 
-fn add_sampling(body: &mut Map<String, Value>, sampling: &Sampling) {
+pub(crate) fn add_sampling(body: &mut Map<String, Value>, sampling: &Sampling) {
     // Shortest decimals: a float that is widened first is told with digits that it never had.
     let number = |value: f32| value.to_string().parse::<f64>().ok().map(Value::from);
     let fields = [

@@ -8,10 +8,11 @@
 use std::sync::atomic::Ordering;
 
 use ondine_chat::{
-    Chat, ChatError, Event, FinishReason, Format, Model, Prompt, Request, Role, Sink, ToolCall,
-    ToolChoice, Usage,
+    Chat, ChatError, Event, FinishReason, Format, Model, Prompt, Rendered, Request, Role, Sink,
+    ToolCall, ToolChoice, Usage,
 };
 use ondine_text::tokenizer::Special;
+use ondine_text::vocab::TokenId;
 
 use crate::functions::CLOUD;
 use crate::{ANSWER_TOKENS_SPARE, Droplet, DropletError, Stage, check};
@@ -65,14 +66,13 @@ impl Chat for Droplet {
 
     /// Of what the user said last, and the marks around it.
     fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
-        let said = check(said(request)?).map_err(told)?;
+        Ok(self.read(request)?.len())
+    }
+
+    fn rendered(&self, request: &Request) -> Result<Rendered, ChatError> {
+        let tokens = self.read(request)?;
         let tokenizer = self.engine.tokenizer().map_err(|error| told(error.into()))?;
-        let prompt_tokens = self.tokens.prompt(tokenizer.encode(said, Special::AsText)).len();
-        let (wanted, context) = (prompt_tokens + ANSWER_TOKENS_SPARE, self.engine.shape().context);
-        if prompt_tokens + wanted > context {
-            return Err(ChatError::Context { prompt_tokens, wanted, context });
-        }
-        Ok(prompt_tokens)
+        Ok(Rendered { text: tokenizer.shown(&tokens), tokens })
     }
 
     fn models(&self) -> Vec<Model> {
@@ -85,6 +85,21 @@ impl Chat for Droplet {
             family: shape.architecture.clone(),
             ..Model::default()
         }]
+    }
+}
+
+impl Droplet {
+    /// The tokens of a request's prompt.
+    fn read(&self, request: &Request) -> Result<Vec<TokenId>, ChatError> {
+        let said = check(said(request)?).map_err(told)?;
+        let tokenizer = self.engine.tokenizer().map_err(|error| told(error.into()))?;
+        let tokens = self.tokens.prompt(tokenizer.encode(said, Special::AsText));
+        let prompt_tokens = tokens.len();
+        let (wanted, context) = (prompt_tokens + ANSWER_TOKENS_SPARE, self.engine.shape().context);
+        if prompt_tokens + wanted > context {
+            return Err(ChatError::Context { prompt_tokens, wanted, context });
+        }
+        Ok(tokens)
     }
 }
 
@@ -163,6 +178,17 @@ mod tests {
         assert!(texts.clone().any(|text| *text == spoken.text), "{spoken:?}");
         let first = ask("turn on the flashlight").calls[0].id.clone();
         assert_ne!(ask("turn on the flashlight").calls[0].id, first);
+    }
+
+    #[test]
+    fn the_prompt_is_shown_as_it_is_read() {
+        let droplet = crate::open(1, Isa::best()).unwrap();
+        let request = Request::new("droplet", [Message::user("turn on the flashlight")]);
+        let rendered = droplet.rendered(&request).unwrap();
+        assert_eq!(rendered.tokens.len(), droplet.count_tokens(&request).unwrap());
+        assert!(rendered.text.contains("turn on the flashlight"), "{rendered:?}");
+        // The marks are spelt, and are no text of the request.
+        assert!(rendered.text.len() > "turn on the flashlight".len() + 4, "{rendered:?}");
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub enum Stage {
 pub fn open(threads: usize, isa: Isa) -> Result<Droplet, DropletError> {
     let engine = Engine::load(
         &file()?,
-        EngineOptions { threads, isa, memory: Memory::Lean, steady: false },
+        EngineOptions { threads, isa, memory: Memory::Lean, ..EngineOptions::default() },
     )?;
     let tokens = Tokens::find(engine.tokenizer()?)?;
     Ok(Droplet { engine, tokens, calls: AtomicU64::new(0) })
@@ -151,6 +151,7 @@ impl Droplet {
         let options = GenerateOptions {
             sampling: Sampling::greedy(),
             grammar: Some(matcher),
+            odds: true,
             ..GenerateOptions::default()
         };
         let mut tokens = Vec::new();
@@ -161,7 +162,7 @@ impl Droplet {
             watch(Stage::Token);
             // The grammar allows the functions and nothing else at first, so the first step says
             // how likely the chosen one is among them.
-            probability.get_or_insert(step.allowed_prob);
+            probability = probability.or(step.odds.map(|odds| odds.allowed_prob));
             if step.finish != Some(FinishReason::EndOfTurn) {
                 tokens.push(step.token);
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use ondine_cache::{KV_LAYOUT, PAGE};
 use ondine_format::ModelFile;
 use ondine_model::{Model, Shape};
-use ondine_tensor::{Cpu, Isa};
+use ondine_tensor::{Cpu, Isa, SCREEN_FROM};
 use ondine_text::Tokenizer;
 use ondine_text::grammar::{Grammar, GrammarCompiler, GrammarSpec};
 use ondine_text::template::Template;
@@ -29,6 +29,9 @@ pub struct EngineOptions {
     /// [`evaluate_together`](crate::evaluate_together) needs. Costs speed where weights are of a
     /// type that is not laid out anew.
     pub steady: bool,
+    /// Output heads of at least so many bytes are read coarsely first where only the likeliest tokens
+    /// matter (`Cpu::likeliest`). What is chosen is the same.
+    pub screen_from: usize,
 }
 
 /// Where weights stay while their engine lives. Either way there is one copy of them.
@@ -48,7 +51,13 @@ impl Default for EngineOptions {
     /// One thread, the best instructions the machine has and weights laid out for them. How many threads are right is not
     /// known here: whoever starts the engine knows the machine.
     fn default() -> EngineOptions {
-        EngineOptions { threads: 1, isa: Isa::best(), memory: Memory::Fast, steady: false }
+        EngineOptions {
+            threads: 1,
+            isa: Isa::best(),
+            memory: Memory::Fast,
+            steady: false,
+            screen_from: SCREEN_FROM,
+        }
     }
 }
 
@@ -74,7 +83,7 @@ impl Engine {
     /// # Errors
     /// Whatever is wrong with the model itself.
     pub fn load(file: &ModelFile, options: EngineOptions) -> Result<Arc<Engine>, EngineError> {
-        let cpu = Cpu::new(options.threads.max(1), options.isa);
+        let cpu = Cpu::new(options.threads.max(1), options.isa).screen_from(options.screen_from);
         let cpu = if options.steady { cpu.steady() } else { cpu };
         let model = match options.memory {
             Memory::Fast => ondine_model::load_for(file, &cpu)?,

@@ -28,6 +28,9 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// What the answer may be.
     pub grammar: Option<Matcher>,
+    /// Whether [`Step::odds`] are told. Without them a token costs less: nobody has to know how
+    /// likely all the others were.
+    pub odds: bool,
 }
 
 /// Why a generation ended.
@@ -53,13 +56,20 @@ pub struct Step {
     /// The text that became certain with it: whole characters, and nothing that may yet turn out
     /// to be a stop string. Often empty; the pieces in order are the answer.
     pub text: String,
-    /// Logarithm of the token's probability by the model alone, before anything of the chain.
-    pub logprob: f32,
-    /// The token's probability among those that the grammar allowed, likewise before the chain.
-    /// Without a grammar that is the probability itself.
-    pub allowed_prob: f32,
+    /// How likely the token was, where [`GenerateOptions::odds`] asked for it.
+    pub odds: Option<Odds>,
     /// Set on the last step.
     pub finish: Option<FinishReason>,
+}
+
+/// How likely a token was, before anything of the sampling chain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Odds {
+    /// Logarithm of its probability by the model alone.
+    pub logprob: f32,
+    /// Its probability among those that the grammar allowed. Without a grammar that is the
+    /// probability itself.
+    pub allowed_prob: f32,
 }
 
 /// An answer under way: how its tokens are chosen and become text. Which session it speaks in is said
@@ -69,6 +79,7 @@ pub struct Speech {
     grammar: Option<Matcher>,
     stop: StopFilter,
     utf8: Utf8,
+    odds: bool,
     left: Option<usize>,
     finish: Option<FinishReason>,
     failed: bool,
@@ -83,12 +94,13 @@ impl Speech {
     /// # Errors
     /// Sampling parameters out of range.
     pub fn new(options: GenerateOptions) -> Result<Speech, EngineError> {
-        let GenerateOptions { sampling, max_tokens, stop, grammar } = options;
+        let GenerateOptions { sampling, max_tokens, stop, grammar, odds } = options;
         Ok(Speech {
             sampler: Sampler::new(sampling)?,
             grammar,
             stop: StopFilter::new(stop),
             utf8: Utf8::default(),
+            odds,
             left: max_tokens,
             finish: None,
             failed: false,
@@ -100,6 +112,11 @@ impl Speech {
     /// Why the answer ended; `None` while it goes on, and after an error.
     pub fn finish(&self) -> Option<FinishReason> {
         self.finish
+    }
+
+    /// How many of the greatest logits decide the next token, where no others matter.
+    pub fn likeliest(&self) -> Option<usize> {
+        if self.odds || self.grammar.is_some() { None } else { self.sampler.likeliest() }
     }
 
     /// Whether another step will come, as far as is known before it: if not, the session's last
@@ -138,6 +155,7 @@ impl Speech {
     }
 
     fn step(&mut self, session: &mut Session) -> Result<Step, EngineError> {
+        let likeliest = self.likeliest();
         let allowed = match &mut self.grammar {
             None => None,
             Some(grammar) => {
@@ -146,21 +164,23 @@ impl Speech {
                 Some(self.allowed.as_slice())
             }
         };
-        let (history, logits) = session.history_and_logits()?;
+        let (history, logits) = session.history_and(likeliest)?;
         let position = history.len();
         let Some(token) = self.sampler.choose(logits, history, allowed) else {
             return Err(EngineError::NothingAllowed { position });
         };
-        let logprob = log_probability(logits, token, None, &mut self.weights);
-        let among = match allowed {
-            None => logprob,
-            Some(ids) => log_probability(logits, token, Some(ids), &mut self.weights),
-        };
+        let odds = self.odds.then(|| {
+            let logprob = log_probability(logits, token, None, &mut self.weights);
+            let among = match allowed {
+                None => logprob,
+                Some(ids) => log_probability(logits, token, Some(ids), &mut self.weights),
+            };
+            Odds { logprob, allowed_prob: among.exp() }
+        });
 
         let tokenizer = session.engine().tokenizer().ok().cloned();
         let ends_turn = tokenizer.as_ref().is_some_and(|t| t.ends_generation(token));
-        let mut step =
-            Step { token, text: String::new(), logprob, allowed_prob: among.exp(), finish: None };
+        let mut step = Step { token, text: String::new(), odds, finish: None };
         if ends_turn {
             // The end of a turn is not part of the timeline: whoever renders the next prompt
             // writes it, and it costs nothing until then.

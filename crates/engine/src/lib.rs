@@ -55,7 +55,7 @@ mod utf8;
 pub use embed::{EmbedOptions, Embedder, Embedding, Overlong};
 pub use engine::{Engine, EngineOptions, Memory};
 pub use error::EngineError;
-pub use generate::{FinishReason, GenerateOptions, Generation, Speech, Step};
+pub use generate::{FinishReason, GenerateOptions, Generation, Odds, Speech, Step};
 pub use ondine_cache::KvType;
 pub use perplexity::{Perplexity, perplexity};
 pub use sample::Sampling;

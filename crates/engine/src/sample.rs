@@ -233,6 +233,12 @@ impl Sampler {
         });
     }
 
+    /// How many of the greatest logits decide the choice, whatever came before.
+    pub(crate) fn likeliest(&self) -> Option<usize> {
+        let moves = self.sampling.penalises() || !self.sampling.logit_bias.is_empty();
+        if moves { None } else { self.wanted() }
+    }
+
     /// How many of the greatest can be chosen at all, where that is few.
     fn wanted(&self) -> Option<usize> {
         match self.sampling {

@@ -80,6 +80,8 @@ pub struct Session {
     tokens: Vec<TokenId>,
     /// One row for the last token, or none.
     logits: Rows,
+    /// Where the logits are exact for so many of the greatest alone; none where for all.
+    likeliest: Option<usize>,
     scratch: Scratch,
     context: usize,
     overflow: Overflow,
@@ -108,6 +110,7 @@ impl Session {
             cache: Session::blank_cache(&engine, options),
             tokens: Vec::new(),
             logits: Rows::new(0, shape.vocab),
+            likeliest: None,
             scratch: Scratch::new(shape),
             context,
             overflow: options.overflow,
@@ -212,7 +215,7 @@ impl Session {
         self.rewind(reused);
         self.tokens.extend_from_slice(&target[reused..]);
         // The logits may be gone though every token is known; then the last one is not reused.
-        let evaluated = self.settle()?;
+        let evaluated = self.settle(Want::Last)?;
         Ok(Synced { reused: target.len() - evaluated, evaluated, dropped })
     }
 
@@ -250,6 +253,7 @@ impl Session {
             cache: self.cache.fork(),
             tokens: self.tokens.clone(),
             logits: self.logits.clone(),
+            likeliest: self.likeliest,
             scratch: Scratch::new(self.engine.shape()),
             context: self.context,
             overflow: self.overflow,
@@ -262,7 +266,7 @@ impl Session {
     /// # Errors
     /// An empty timeline, no memory, or logits that are not numbers.
     pub fn logits(&mut self) -> Result<&[f32], EngineError> {
-        self.settle()?;
+        self.settle(Want::Last)?;
         Ok(self.logits.row(0))
     }
 
@@ -277,9 +281,13 @@ impl Session {
         Generation::new(self, options)
     }
 
-    /// The timeline beside its logits: penalties look at the one, the choice at the other.
-    pub(crate) fn history_and_logits(&mut self) -> Result<(&[TokenId], &[f32]), EngineError> {
-        self.settle()?;
+    /// The timeline beside its logits: penalties look at the one, the choice at the other. Only so many
+    /// of the greatest matter where `likeliest` says so; others may be minus infinity then.
+    pub(crate) fn history_and(
+        &mut self,
+        likeliest: Option<usize>,
+    ) -> Result<(&[TokenId], &[f32]), EngineError> {
+        self.settle(likeliest.map_or(Want::Last, Want::Likeliest))?;
         Ok((&self.tokens, self.logits.row(0)))
     }
 
@@ -313,27 +321,37 @@ impl Session {
         self.overflow == Overflow::Error && self.tokens.len() >= self.context
     }
 
-    /// Brings the cache up to the tokens and the logits up to the last one. Gives the number of
-    /// tokens that were evaluated for it.
-    fn settle(&mut self) -> Result<usize, EngineError> {
+    /// Brings the cache up to the tokens and the logits up to the last one, as far as they are wanted.
+    /// Gives the number of tokens that were evaluated for it.
+    fn settle(&mut self, want: Want) -> Result<usize, EngineError> {
         if self.tokens.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
         if self.cache.len() == self.tokens.len() {
-            if self.logits.count() == 1 {
+            if self.logits.count() == 1 && self.suffices(want) {
                 return Ok(0);
             }
             self.cache.truncate(self.tokens.len() - 1);
         }
         let count = self.tokens.len() - self.cache.len();
-        self.evaluate(self.tokens.len(), Want::Last)?;
+        self.evaluate(self.tokens.len(), want)?;
         Ok(count)
+    }
+
+    /// Whether the logits that there are say what is wanted.
+    fn suffices(&self, want: Want) -> bool {
+        match (self.likeliest, want) {
+            (None, _) => true,
+            (Some(exact), Want::Likeliest(wanted)) => wanted <= exact,
+            (Some(_), _) => false,
+        }
     }
 
     /// Evaluates the tokens up to `to` that are not evaluated yet. Where that fails, they are
     /// not part of the timeline any more: nobody may build on what could not be evaluated.
     fn evaluate(&mut self, to: usize, want: Want) -> Result<(), EngineError> {
         let from = self.cache.len();
+        self.likeliest = likeliest(want);
         let Session { engine, cache, tokens, logits, scratch, .. } = self;
         let result = engine
             .model()
@@ -434,12 +452,22 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// How many of the greatest logits are exact, where not all are.
+fn likeliest(want: Want) -> Option<usize> {
+    match want {
+        Want::Likeliest(count) => Some(count),
+        _ => None,
+    }
+}
+
 /// A session's share of a step: see [`evaluate_together`].
 pub struct Share<'a> {
     /// Whose pending tokens are evaluated.
     pub session: &'a mut Session,
     /// How many of them at most.
     pub tokens: usize,
+    /// How many of the greatest logits matter, where others do not: [`Speech::likeliest`](crate::Speech::likeliest).
+    pub likeliest: Option<usize>,
     /// What came of it.
     pub result: Result<(), EngineError>,
 }
@@ -467,9 +495,15 @@ pub fn evaluate_together(engine: &Engine, scratch: &mut Scratch, shares: &mut [S
             .iter_mut()
             .map(|share| {
                 let pending = share.session.pending();
+                let count = share.tokens.min(pending);
+                let want = match share.likeliest {
+                    _ if count < pending => Want::None,
+                    Some(few) => Want::Likeliest(few),
+                    None => Want::Last,
+                };
+                share.session.likeliest = likeliest(want);
                 let Session { cache, tokens, .. } = &mut *share.session;
-                let (from, count) = (cache.len(), share.tokens.min(pending));
-                let want = if count == pending { Want::Last } else { Want::None };
+                let from = cache.len();
                 Part { cache, tokens: &tokens[from..from + count], want }
             })
             .collect();

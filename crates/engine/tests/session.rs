@@ -304,10 +304,12 @@ fn probabilities_are_those_of_the_model() {
     let mut session = synced(&engine, &[3, 1, 4]);
     let logits: Vec<f64> = session.logits().unwrap().iter().map(|x| f64::from(*x)).collect();
     let total: f64 = logits.iter().map(|x| x.exp()).sum();
-    let step = session.generate(seeded(5, 1)).unwrap().next().unwrap().unwrap();
+    let options = GenerateOptions { odds: true, ..seeded(5, 1) };
+    let step = session.generate(options).unwrap().next().unwrap().unwrap();
+    let odds = step.odds.unwrap();
     let wanted = logits[step.token as usize] - total.ln();
-    assert!((f64::from(step.logprob) - wanted).abs() < 1e-5);
-    assert!((f64::from(step.allowed_prob) - wanted.exp()).abs() < 1e-6);
+    assert!((f64::from(odds.logprob) - wanted).abs() < 1e-5);
+    assert!((f64::from(odds.allowed_prob) - wanted.exp()).abs() < 1e-6);
 }
 
 #[test]

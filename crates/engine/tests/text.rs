@@ -81,7 +81,7 @@ fn only(allowed: impl Fn(TokenId) -> bool, max_tokens: usize) -> GenerateOptions
         seed: 5,
         ..Sampling::default()
     };
-    GenerateOptions { sampling, max_tokens: Some(max_tokens), ..Default::default() }
+    GenerateOptions { sampling, max_tokens: Some(max_tokens), odds: true, ..Default::default() }
 }
 
 fn byte(b: u8) -> TokenId {
@@ -156,7 +156,7 @@ fn the_end_of_a_turn_is_a_step_without_text() {
         let logits = session.logits().unwrap();
         let total: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
         let wanted = f64::from(logits[end as usize]) - total.ln();
-        assert!((f64::from(steps[0].logprob) - wanted).abs() < 1e-5);
+        assert!((f64::from(steps[0].odds.unwrap().logprob) - wanted).abs() < 1e-5);
     }
 }
 
@@ -249,9 +249,9 @@ fn a_grammar_decides_what_may_be_said() {
         let p = |b: u8| f64::from(logits[byte(b) as usize]).exp();
         let first = steps[0].token;
         let wanted = f64::from(logits[first as usize]).exp() / (p(b'a') + p(b'c'));
-        assert!((f64::from(steps[0].allowed_prob) - wanted).abs() < 1e-5);
-        assert!(steps[0].logprob.exp() < steps[0].allowed_prob);
-        assert_eq!(steps[1].allowed_prob, 1.0);
+        assert!((f64::from(steps[0].odds.unwrap().allowed_prob) - wanted).abs() < 1e-5);
+        assert!(steps[0].odds.unwrap().logprob.exp() < steps[0].odds.unwrap().allowed_prob);
+        assert_eq!(steps[1].odds.unwrap().allowed_prob, 1.0);
     }
     // A bias cannot lift what the grammar forbids, and greedy is greatest among the allowed.
     let mut options = only(|_| true, 1);

@@ -28,7 +28,7 @@ fn quantised() -> ModelFile {
 
 fn options(seed: u64, max_tokens: usize) -> GenerateOptions {
     let sampling = Sampling { temperature: 1.3, seed, ..Sampling::default() };
-    GenerateOptions { sampling, max_tokens: Some(max_tokens), ..Default::default() }
+    GenerateOptions { sampling, max_tokens: Some(max_tokens), odds: true, ..Default::default() }
 }
 
 /// Prompts of several lengths, and how long the answers are.
@@ -49,7 +49,10 @@ fn alone(engine: &Arc<Engine>, (prompt, seed, max): &(Vec<u32>, u64, usize)) -> 
     let mut session = engine.session(SessionOptions::default()).unwrap();
     session.sync(prompt).unwrap();
     let steps = session.generate(options(*seed, *max)).unwrap();
-    steps.map(|step| step.unwrap()).map(|step| (step.token, step.logprob.to_bits())).unzip()
+    steps
+        .map(|step| step.unwrap())
+        .map(|step| (step.token, step.odds.unwrap().logprob.to_bits()))
+        .unzip()
 }
 
 /// All at once: a new one joins every second step, prompts come in pieces of `piece`.
@@ -68,7 +71,12 @@ fn together(engine: &Arc<Engine>, tasks: &[(Vec<u32>, u64, usize)], piece: usize
         }
         step += 1;
         let mut shares: Vec<Share<'_>> = (running.iter_mut())
-            .map(|(_, session, _)| Share { session, tokens: piece, result: Ok(()) })
+            .map(|(_, session, _)| Share {
+                session,
+                tokens: piece,
+                likeliest: None,
+                result: Ok(()),
+            })
             .collect();
         evaluate_together(engine, &mut scratch, &mut shares);
         assert!(shares.iter().all(|share| share.result.is_ok()));
@@ -79,7 +87,7 @@ fn together(engine: &Arc<Engine>, tasks: &[(Vec<u32>, u64, usize)], piece: usize
             let Some(step) = speech.next(session) else { return false };
             let step = step.unwrap();
             said[*i].0.push(step.token);
-            said[*i].1.push(step.logprob.to_bits());
+            said[*i].1.push(step.odds.unwrap().logprob.to_bits());
             speech.goes_on(session)
         });
     }
@@ -115,8 +123,12 @@ fn who_cannot_go_on_does_not_keep_others() {
     sick.prepare(&[&prompt[..], &[7]].concat()).unwrap();
     well.prepare(&prompt).unwrap();
     let mut scratch = Scratch::new(engine.shape());
-    let mut shares =
-        [&mut sick, &mut well].map(|session| Share { session, tokens: BATCH / 2, result: Ok(()) });
+    let mut shares = [&mut sick, &mut well].map(|session| Share {
+        session,
+        tokens: BATCH / 2,
+        likeliest: None,
+        result: Ok(()),
+    });
     evaluate_together(&engine, &mut scratch, &mut shares);
     let [sick_result, well_result] = shares.map(|share| share.result);
     assert!(matches!(sick_result, Err(EngineError::Numerical { position: 20 })), "{sick_result:?}");

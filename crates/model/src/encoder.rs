@@ -74,7 +74,7 @@ pub trait Encoder: Send + Sync {
         scratch.fit(tokens.len());
         let rows = 0..tokens.len();
         let text = Timeline { cache: &mut cache, rows, wanted: 0..0, first: 0, horizon: context };
-        let mut run = Run { cpu, timelines: vec![text], scratch: &mut scratch };
+        let mut run = Run { cpu, timelines: vec![text], scratch: &mut scratch, likeliest: None };
         self.layers(&mut run, tokens);
         cpu.tend();
         Ok(scratch.h)

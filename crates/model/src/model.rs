@@ -64,11 +64,12 @@ pub trait Model: Send + Sync {
         let mut all = Vec::new();
         let pieces = tokens.chunks(BATCH).count();
         for (i, piece) in tokens.chunks(BATCH).enumerate() {
-            let want = if want == Want::Last && i + 1 < pieces { Want::None } else { want };
+            let want = if want != Want::All && i + 1 < pieces { Want::None } else { want };
             let (first, rows, wanted) = (cache.len(), 0..piece.len(), want.rows(piece.len()));
             scratch.fit(piece.len());
             let timeline = Timeline { cache, rows, wanted, first, horizon };
-            let mut run = Run { cpu, timelines: vec![timeline], scratch };
+            let likeliest = want.likeliest();
+            let mut run = Run { cpu, timelines: vec![timeline], scratch, likeliest };
             self.batch(&mut run, piece, logits);
             cache.advance(piece.len());
             if want == Want::All && pieces > 1 {
@@ -103,6 +104,9 @@ pub trait Model: Send + Sync {
     ) -> Result<(), (usize, ModelError)> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
         assert!(tokens.len() <= BATCH, "{} tokens in a batch of {BATCH}", tokens.len());
+        // Of several rows, each has its own few: then all of the head is read for all of them.
+        let mut wants = parts.iter().map(|part| part.want).filter(|want| *want != Want::None);
+        let likeliest = wants.next().and_then(Want::likeliest).filter(|_| wants.next().is_none());
         let mut timelines = Vec::with_capacity(parts.len());
         let mut row = 0;
         for (i, part) in parts.iter_mut().enumerate() {
@@ -121,7 +125,7 @@ pub trait Model: Send + Sync {
             return Ok(());
         }
         scratch.fit(tokens.len());
-        let mut run = Run { cpu, timelines, scratch };
+        let mut run = Run { cpu, timelines, scratch, likeliest };
         self.batch(&mut run, &tokens, logits);
         for part in parts {
             part.cache.advance(part.tokens.len());

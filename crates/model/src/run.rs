@@ -20,16 +20,27 @@ pub enum Want {
     None,
     /// The last one: what sampling needs.
     Last,
+    /// The last one's so many greatest, exactly, and perhaps others; the rest is minus infinity. It is
+    /// what choosing one of them needs, and takes less reading where the output head allows.
+    Likeliest(usize),
     /// Every one: what scoring needs. Takes `tokens × vocab` floats.
     All,
 }
 
 impl Want {
+    /// How many of the greatest logits matter, where not all do.
+    pub(crate) fn likeliest(self) -> Option<usize> {
+        match self {
+            Want::Likeliest(count) => Some(count),
+            _ => None,
+        }
+    }
+
     /// The wanted ones of `count` rows: always the last so many.
     pub(crate) fn rows(self, count: usize) -> Range<usize> {
         match self {
             Want::None => count..count,
-            Want::Last => count.saturating_sub(1)..count,
+            Want::Last | Want::Likeliest(_) => count.saturating_sub(1)..count,
             Want::All => 0..count,
         }
     }
@@ -116,6 +127,8 @@ pub struct Run<'a> {
     pub(crate) timelines: Vec<Timeline<'a>>,
     /// Activations, as many rows as the batch has tokens.
     pub(crate) scratch: &'a mut Scratch,
+    /// Where only so many of the greatest logits matter, of the only row that is wanted.
+    pub(crate) likeliest: Option<usize>,
 }
 
 /// A timeline's share of a batch.

@@ -62,6 +62,13 @@ impl<'a> Weights<'a> {
         interleaved.unwrap_or(matrix)
     }
 
+    /// The matrix to the vocabulary, laid out so that the likeliest tokens are found quickly.
+    fn placed_head(&self, matrix: Matrix) -> Matrix {
+        let placed = (self.place.as_ref())
+            .and_then(|(cpu, arena)| cpu.place_head(&matrix, &mut arena.borrow_mut()));
+        placed.unwrap_or(matrix)
+    }
+
     /// The error for a part of this model that its family does not do here.
     pub(crate) fn unsupported(&self, what: impl Into<String>) -> ModelError {
         ModelError::Unsupported { architecture: self.shape.architecture.clone(), what: what.into() }
@@ -256,14 +263,15 @@ impl<'a> Weights<'a> {
             return Ok(table);
         }
         let mut tied = self.tied.borrow_mut();
-        Ok(tied.get_or_insert_with(|| self.placed(table)).clone())
+        Ok(tied.get_or_insert_with(|| self.placed_head(table)).clone())
     }
 
     /// The output head: its own matrix, or the embedding again where the file ties the two.
     pub(crate) fn head(&self) -> Result<Linear, ModelError> {
         let Shape { vocab, width, .. } = self.shape;
         if self.has("output.weight") {
-            return self.linear("output", vocab, width);
+            let weight = self.placed_head(self.matrix("output.weight", vocab, width)?);
+            return Ok(Linear { weight, bias: self.optional_vector("output.bias", vocab)? });
         }
         let bias = self.optional_vector("token_embd.bias", vocab)?;
         Ok(Linear { weight: self.embedding()?, bias })

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
+use ondine_app::Llm;
 use ondine_chat::{
     Chat, ChatError, Embed, Event, Message, NewSession, Request, SessionInfo, Sessions, Sink,
 };
@@ -66,6 +67,11 @@ impl Device {
         let new = NewSession { name: Some(name.to_owned()), ..NewSession::default() };
         let (info, _) = self.sessions.create(APP, new)?;
         Ok(Session { sessions: self.sessions.clone(), id: info.id })
+    }
+
+    /// The framework's model of it: typed answers, tools, templates, streams.
+    pub fn llm(&self) -> Llm {
+        Llm::new(self.chat.clone()).embedding_with(self.embed.clone())
     }
 
     /// Whoever answers, for requests with tools, schemas and sampling.

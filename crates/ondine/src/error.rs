@@ -16,12 +16,24 @@ pub enum Error {
         "ONDINE_TOKEN is not set; `ondine app add NAME` prints the token of an app called NAME"
     )]
     NoToken,
+    /// The daemon's token would be told to somebody else.
+    #[error(
+        "ONDINE_TOKEN is a token of an Ondine daemon, and {url} is none on this device; \
+         name the endpoint's own key with Llm::open_with"
+    )]
+    WrongToken {
+        /// Who would be told.
+        url: String,
+    },
     /// The daemon could not be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// What whoever answers says.
     #[error(transparent)]
     Chat(#[from] ChatError),
+    /// The recording cannot be opened.
+    #[error(transparent)]
+    App(#[from] ondine_app::Error),
     /// The model file cannot be opened.
     #[error("{}: {source}", path.display())]
     File {

@@ -25,22 +25,71 @@
 //! What these few verbs do not say (tools, schemas, sampling, stopping half-way) is a
 //! [`Request`](chat::Request) to [`Device::chat`]; the words of the crate [`chat`] are here under that name.
 //!
+//! # The framework
+//!
+//! An [`Llm`] is a model that can be asked, wherever it is; the one line that says where is
+//! [`Open::open`]. It answers with words, with values of a type, and with calls of tools:
+//!
+//! ```
+//! use ondine::prelude::*;
+//!
+//! #[derive(Debug, Generable)]
+//! struct Song {
+//!     #[guide(length = 1..=8)]
+//!     title: String,
+//!     #[guide(range = 1900..=2026)]
+//!     year: u16,
+//! }
+//!
+//! let llm = Llm::open("droplet")?; // or "ondine", "model.gguf", "https://host/v1"
+//! let song: Song = llm.generate("A song for a rainy day")?;
+//! assert!((1900..=2026).contains(&song.year));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! All of it is in [`app`]; what programs need most is in [`prelude`].
+//!
 //! | module | what it holds |
 //! |---|---|
 //! | `device` | a device and its sessions |
 //! | `open` | a model in this process |
+//! | `llm` | the framework's model, wherever it is |
 //! | `error` | what can go wrong |
 
 mod device;
 mod error;
+mod llm;
 mod open;
 
 pub use ondine_chat as chat;
-pub use ondine_client::{Client, ClientError, Patience};
+pub use ondine_client::{Client, ClientError, Endpoint, Patience};
 
 pub use device::{Device, Session};
 pub use error::Error;
+pub use llm::Open;
 pub use open::open;
+
+/// The application framework: everything of the crate `ondine_app`, with macros that find it here.
+pub mod app {
+    // The macros' code names the crate that it was asked of; these name this one.
+    pub use ondine_app::*;
+    pub use ondine_macros::{
+        FacadeGenerable as Generable, FacadePrompt as Prompt, facade_tool as tool,
+    };
+}
+
+pub use app::{
+    Context, Draft, Effect, Generable, Llm, Partial, Prompt, Shape, Talk, Tool, tool, tools,
+};
+
+/// What programs need most: `use ondine::prelude::*;`.
+pub mod prelude {
+    pub use crate::app::{
+        Context, Effect, Generable, Llm, Partial, Prompt, Talk, Tool, perform, tool, tools,
+    };
+    pub use crate::chat::{Message, Request, Sampling, ToolCall};
+    pub use crate::{Device, Open};
+}
 
 use std::env;
 

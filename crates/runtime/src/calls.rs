@@ -109,10 +109,11 @@ impl Manner {
         text.starts_with(first)
     }
 
-    /// The calls of a text that the grammar has let pass.
+    /// The calls of a text that the grammar has let pass. Where the answer's length was bounded, those that
+    /// were whole by then: a model that goes on calling has called all the same.
     ///
     /// # Errors
-    /// A text that ends inside of a call, because the answer's length was bounded.
+    /// A text that ends inside of its first call.
     pub(crate) fn read(
         &self,
         text: &str,
@@ -121,18 +122,27 @@ impl Manner {
         let mut calls = Vec::new();
         let mut rest = text.trim();
         while !rest.is_empty() {
-            let here = rest;
-            let cut = || ChatError::Internal(format!("a call ends early: {here:?}"));
-            let body = rest.strip_prefix(self.open).ok_or_else(cut)?;
-            let mut values = serde_json::Deserializer::from_str(body).into_iter::<Value>();
-            let value = values.next().and_then(Result::ok).ok_or_else(cut)?;
-            let end = values.byte_offset();
-            rest = body[end..].strip_prefix(self.close).ok_or_else(cut)?.trim_start();
-            let name = value["name"].as_str().ok_or_else(cut)?.to_owned();
-            let arguments = value[self.arguments].clone();
-            calls.push(ToolCall { id: id(calls.len()), name, arguments });
+            match self.first(rest) {
+                Some((name, arguments, after)) => {
+                    calls.push(ToolCall { id: id(calls.len()), name, arguments });
+                    rest = after;
+                }
+                None if calls.is_empty() => {
+                    return Err(ChatError::Internal(format!("a call ends early: {rest:?}")));
+                }
+                None => break,
+            }
         }
         Ok(calls)
+    }
+
+    /// The first call of a text, and what stands behind it; `None` where it is not whole.
+    fn first<'a>(&self, text: &'a str) -> Option<(String, Value, &'a str)> {
+        let body = text.strip_prefix(self.open)?;
+        let mut values = serde_json::Deserializer::from_str(body).into_iter::<Value>();
+        let value = values.next()?.ok()?;
+        let after = body[values.byte_offset()..].strip_prefix(self.close)?.trim_start();
+        Some((value["name"].as_str()?.to_owned(), value[self.arguments].clone(), after))
     }
 }
 
@@ -198,6 +208,7 @@ mod tests {
         let wanted = vec![call(0, "a", json!({ "x": "</tool_call>" })), call(1, "b", json!({}))];
         assert_eq!(tagged.read(text, id).unwrap(), wanted);
         assert!(tagged.read(&text[..40], id).is_err());
+        assert_eq!(tagged.read(&text[..text.len() - 12], id).unwrap(), wanted[..1]);
         let bare = MANNERS[1];
         let text = "{\"name\": \"a\", \"parameters\": {\"n\": 1}}";
         assert_eq!(bare.read(text, id).unwrap(), [call(0, "a", json!({ "n": 1 }))]);

@@ -61,7 +61,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ondine_chat::{Chat, ChatError, Embed, Embedded, Keep, Model, Prompt, Request, Sink};
+use ondine_chat::{Chat, ChatError, Embed, Embedded, Keep, Model, Prompt, Rendered, Request, Sink};
 use ondine_engine::{EmbedOptions, Embedder, Engine};
 use ondine_spill::Folder;
 
@@ -233,6 +233,30 @@ impl Runtime {
         models.find(|model| model.chats == chats).map(|model| model.name).unwrap_or_default()
     }
 
+    /// What a model makes of a request before it is run: by somebody else who answers, or by an engine.
+    /// Waits for the model where it has to be loaded first.
+    fn looked_at<T>(
+        &self,
+        request: &Request,
+        other: impl FnOnce(&Other) -> Result<T, ChatError>,
+        engine: impl FnOnce(&Engine, &Request) -> Result<T, ChatError>,
+    ) -> Result<T, ChatError> {
+        let name = self.named(&request.model, true);
+        if let Some(it) = self.other(&name)
+            && matches!(request.prompt, Prompt::Messages(_))
+        {
+            return other(it);
+        }
+        let visit = self.line(&name)?.visit(Keep::Usual)?;
+        match visit.body() {
+            Body::Engine(it) => engine(it, request),
+            Body::Embedder(_) => {
+                let what = format!("model {name:?} turns texts into vectors; it does not answer");
+                Err(ChatError::invalid("model", what))
+            }
+        }
+    }
+
     /// The line of a name; those of others who answer are among what is known.
     fn line(&self, name: &str) -> Result<Arc<Line>, ChatError> {
         self.residents.line(name).map_err(|error| match error {
@@ -269,20 +293,12 @@ impl Chat for Runtime {
 
     /// Waits for the model where it has to be loaded first.
     fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
-        let name = self.named(&request.model, true);
-        if let Some(other) = self.other(&name)
-            && matches!(request.prompt, Prompt::Messages(_))
-        {
-            return other.count_tokens(request);
-        }
-        let visit = self.line(&name)?.visit(Keep::Usual)?;
-        match visit.body() {
-            Body::Engine(engine) => turn::count(engine, request),
-            Body::Embedder(_) => {
-                let what = format!("model {name:?} turns texts into vectors; it does not answer");
-                Err(ChatError::invalid("model", what))
-            }
-        }
+        self.looked_at(request, |other| other.count_tokens(request), turn::count)
+    }
+
+    /// Waits for the model where it has to be loaded first.
+    fn rendered(&self, request: &Request) -> Result<Rendered, ChatError> {
+        self.looked_at(request, |other| other.rendered(request), turn::rendered)
     }
 
     fn models(&self) -> Vec<Model> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ondine_chat::{Chat, ChatError, Event, Model, ModelStatus, Request, Sink, Timing};
+use ondine_chat::{Chat, ChatError, Event, Model, ModelStatus, Rendered, Request, Sink, Timing};
 
 use crate::Limits;
 use crate::budget::Account;
@@ -146,6 +146,10 @@ impl Other {
 
     pub(crate) fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
         self.shared.chat.count_tokens(request)
+    }
+
+    pub(crate) fn rendered(&self, request: &Request) -> Result<Rendered, ChatError> {
+        self.shared.chat.rendered(request)
     }
 
     pub(crate) fn status(&self) -> ModelStatus {

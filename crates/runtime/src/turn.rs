@@ -5,7 +5,7 @@
 
 use jiff::Zoned;
 use ondine_chat::{
-    ChatError, Event, Format, Message, Overflow, Prompt, Request, Role, Tool, ToolChoice,
+    ChatError, Event, Format, Message, Overflow, Prompt, Rendered, Request, Role, Tool, ToolChoice,
 };
 use ondine_engine::{Engine, EngineError, GenerateOptions, Sampling};
 use ondine_text::grammar::{self, Grammar, GrammarError, GrammarSpec};
@@ -87,6 +87,7 @@ impl Turn {
             max_tokens: Some(self.answer),
             stop: self.stop.clone(),
             grammar: self.grammar.as_ref().map(Grammar::matcher),
+            odds: self.logprobs.is_some(),
         }
     }
 
@@ -99,6 +100,14 @@ impl Turn {
 /// Tokens of the request's prompt.
 pub(crate) fn count(engine: &Engine, request: &Request) -> Result<usize, ChatError> {
     Ok(prompt(engine, request, None)?.len())
+}
+
+/// The request's prompt as it would be read: what does not fit is left out of it as it would be.
+pub(crate) fn rendered(engine: &Engine, request: &Request) -> Result<Rendered, ChatError> {
+    let tokens = Turn::new(engine, request, 1)?.tokens;
+    let tokenizer = engine.tokenizer();
+    let tokenizer = tokenizer.map_err(|error| ChatError::Internal(error.to_string()))?;
+    Ok(Rendered { text: tokenizer.shown(&tokens), tokens })
 }
 
 /// The prompt without as few of the oldest exchanges as leave it `room` tokens; without all but the

@@ -310,7 +310,12 @@ impl Worker<'_> {
         let tokens: usize = plan.iter().sum();
         let mut shares: Vec<Share<'_>> = (self.running.iter_mut())
             .zip(&plan)
-            .map(|(one, &tokens)| Share { session: &mut one.session, tokens, result: Ok(()) })
+            .map(|(one, &tokens)| Share {
+                likeliest: one.speech.likeliest(),
+                session: &mut one.session,
+                tokens,
+                result: Ok(()),
+            })
             .collect();
         let begun = Instant::now();
         evaluate_together(self.engine, &mut self.scratch, &mut shares);
@@ -469,5 +474,6 @@ fn told(engine: &Engine, step: &Step, likeliest: &[(u32, f32)]) -> TokenLogprob 
         let (text, bytes) = spell(id);
         (text, bytes, logprob)
     });
-    TokenLogprob { text, bytes, logprob: step.logprob, top: top.collect() }
+    let logprob = step.odds.map_or(f32::NEG_INFINITY, |odds| odds.logprob);
+    TokenLogprob { text, bytes, logprob, top: top.collect() }
 }

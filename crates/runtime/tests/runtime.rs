@@ -211,6 +211,12 @@ fn what_does_not_fit_is_told_with_numbers_or_dropped_as_asked() {
     let usage = answer.usage;
     assert!(usage.prompt_tokens <= 512 - 32, "{usage:?}");
     assert_eq!(usage.dropped_tokens, whole - usage.prompt_tokens);
+    // What it read can be seen: without what was dropped, marks spelt.
+    let read = runtime.rendered(&request(Overflow::Anchored)).unwrap();
+    assert_eq!(read.tokens.len(), usage.prompt_tokens);
+    assert!(read.text.contains("be brief") && read.text.contains("and now?"), "{read:?}");
+    assert!(!read.text.contains("question number 0"), "{read:?}");
+    assert!(runtime.rendered(&request(Overflow::Error)).is_err());
     // One exchange more would not have fitted.
     let without_one = Request::new("small", [&[Message::system("be brief")], &turns[2..]].concat());
     let exchange = whole - runtime.count_tokens(&without_one).unwrap();

@@ -25,8 +25,8 @@ use crate::openai::responses::Kept;
 use crate::route::{self, Route};
 use crate::trouble::{Kind, Trouble};
 use crate::{
-    App, Doors, Hosts, Limits, Refusal, Server, anthropic, hosts, memory, ollama, openai, openapi,
-    page, sessions, wire,
+    App, Doors, Guest, Hosts, Limits, Refusal, Server, anthropic, guest, hosts, memory, ollama,
+    openai, openapi, page, sessions, wire,
 };
 
 /// All that requests share.
@@ -36,6 +36,7 @@ pub(crate) struct House {
     sessions: Option<Arc<dyn Sessions>>,
     keeper: Option<Arc<dyn Keeper>>,
     shelf: Option<Arc<dyn Shelf>>,
+    pub(crate) guest: Option<Arc<dyn Guest>>,
     doors: Arc<dyn Doors>,
     hosts: Hosts,
     pub(crate) limits: Limits,
@@ -73,6 +74,7 @@ impl Api {
             () if under("/api") => Api::Ollama,
             () if under("/v1/messages") => Api::Anthropic,
             () if matches!(path, "/" | "/health" | "/metrics" | "/openapi.json") => Api::Own,
+            () if path == guest::PATH => Api::Own,
             () if under("/v1/sessions") || under("/assets") => Api::Own,
             () if headers.contains_key("anthropic-version") => Api::Anthropic,
             () => Api::OpenAi,
@@ -154,7 +156,7 @@ struct Caller {
 
 /// All routes behind the doors.
 pub(crate) fn router(server: Server, ending: Ending) -> Router {
-    let Server { chat, embed, sessions, keeper, shelf, doors, log, hosts, limits, version } =
+    let Server { chat, embed, sessions, keeper, shelf, guest, doors, log, hosts, limits, version } =
         server;
     let mut table = own_routes();
     table.extend(openai::routes());
@@ -163,6 +165,9 @@ pub(crate) fn router(server: Server, ending: Ending) -> Router {
     table.extend(sessions::routes());
     table.extend(memory::routes());
     table.extend(page::routes());
+    if guest.is_some() {
+        table.extend(guest::routes());
+    }
     let house = Arc::new(House {
         open: table.iter().filter(|row| row.open).map(|row| row.path).collect(),
         document: openapi::document(&table, &version).to_string().into(),
@@ -171,6 +176,7 @@ pub(crate) fn router(server: Server, ending: Ending) -> Router {
         sessions,
         keeper,
         shelf,
+        guest,
         doors,
         hosts,
         counters: Arc::new(Counters::new(log)),
@@ -332,6 +338,11 @@ impl House {
         self.doors.admit(app)?;
         let (doors, counters) = (self.doors.clone(), self.counters.clone());
         Ok(Arc::new(Admitted::new(app.clone(), doors, counters)))
+    }
+
+    /// How far the server is with its end.
+    pub(crate) fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     /// Whoever keeps conversations.
@@ -501,6 +512,11 @@ async fn read_body(
 }
 
 impl Call {
+    /// Whose it is, its body, and its place, which is its own until it is answered.
+    pub(crate) fn taken(self) -> (App, Bytes, impl Send) {
+        (self.app, self.body, (self.place, self._room))
+    }
+
     /// The body as an API's shape.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Trouble> {
         wire::read(&self.body, &self.house.limits)
@@ -599,6 +615,7 @@ mod tests {
             ("/", &none, Api::Own),
             ("/assets/page.js", &none, Api::Own),
             ("/assetsx", &none, Api::OpenAi),
+            ("/mcp", &none, Api::Own),
             ("/nowhere", &none, Api::OpenAi),
         ];
         for (path, headers, expected) in rows {

@@ -31,6 +31,7 @@ mod common;
 mod doors;
 mod ending;
 mod feed;
+mod guest;
 mod histogram;
 mod hosts;
 mod house;
@@ -53,11 +54,15 @@ mod window;
 mod wire;
 
 pub use doors::{App, Doors, OverQuota, Refusal, Tokens};
+pub use guest::{Gone, Guest, Visit};
 pub use hosts::{BadHost, Hosts};
 pub use limits::Limits;
 pub use log::{Log, NoLog};
 pub use net::{Address, Door, Drained, Reach, ServeError, Stop};
 pub use tls::{Identity, IdentityError};
+
+/// Requests and responses, as a [`Guest`] has them.
+pub use axum::http;
 
 use std::sync::Arc;
 
@@ -75,6 +80,8 @@ pub struct Server {
     pub keeper: Option<Arc<dyn Keeper>>,
     /// Keeps models on disk, where somebody does.
     pub shelf: Option<Arc<dyn Shelf>>,
+    /// Answers at `/mcp`, where somebody does.
+    pub guest: Option<Arc<dyn Guest>>,
     /// Says who may ask.
     pub doors: Arc<dyn Doors>,
     /// Takes a line for each request.
@@ -96,6 +103,7 @@ impl Server {
             sessions: None,
             keeper: None,
             shelf: None,
+            guest: None,
             doors,
             log: Arc::new(NoLog),
             hosts: Hosts::default(),

@@ -5,15 +5,18 @@
 //! same instruction set whatever the number of threads: an output element is computed whole, by one
 //! thread, in one order, or (in attention) in pieces that are always the same and merged in order.
 //!
-//! Attention stands in `cpu/attention.rs`, rotary positions in `cpu/rope.rs`.
+//! Attention stands in `cpu/attention.rs`, rotary positions in `cpu/rope.rs`, and how the likeliest
+//! tokens are found without reading all of an output head in `cpu/likeliest.rs`.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use half::f16;
 
 use crate::bytes::{Arena, Settling};
+use crate::dtype::DType;
 use crate::isa::Isa;
 use crate::kernel::activation::{Quantised, Scaling, Tile};
 use crate::kernel::attend;
@@ -21,16 +24,18 @@ use crate::kernel::bf16_product::{self, PairPanel};
 use crate::kernel::columns::Columns;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
 use crate::kernel::interleaved::{self, Opened};
-use crate::kernel::{element, panel, rows};
+use crate::kernel::{element, halves, panel, rows};
 use crate::layout;
 use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Pool, Shares};
 use crate::rows::Rows;
 
 mod attention;
+mod likeliest;
 mod rope;
 
 pub use attention::{KvPages, KvPagesMut, PAGE};
+pub use likeliest::SCREEN_FROM;
 pub use rope::{Rope, RopeStyle};
 
 use attention::Partial;
@@ -67,6 +72,8 @@ pub struct Cpu {
     pairs: bool,
     /// See [`Cpu::steady`].
     steady: bool,
+    /// See [`Cpu::screen_from`].
+    screen_from: usize,
     pool: Pool,
     scratch: Vec<Mutex<Scratch>>,
     activations: Mutex<Activations>,
@@ -202,6 +209,7 @@ impl Cpu {
             isa,
             pairs,
             steady: false,
+            screen_from: SCREEN_FROM,
             pool,
             scratch,
             activations: Mutex::default(),
@@ -215,6 +223,13 @@ impl Cpu {
     /// taken row by row then, which costs them speed where rows are few.
     pub fn steady(mut self) -> Cpu {
         self.steady = true;
+        self
+    }
+
+    /// Output heads of at least so many bytes are laid out to be read coarsely first; [`SCREEN_FROM`]
+    /// where nothing is said.
+    pub fn screen_from(mut self, bytes: usize) -> Cpu {
+        self.screen_from = bytes;
         self
     }
 
@@ -239,6 +254,11 @@ impl Cpu {
     /// for what only many would be worth. The products' bits are the same before and after. `None`
     /// where the type has no kernel for it, rows are not whole groups, or the arena is full.
     pub fn place(&self, weights: &Matrix, arena: &mut Arena) -> Option<Matrix> {
+        self.place_as(weights, arena, false)
+    }
+
+    /// [`Cpu::place`], with upper and lower bits apart where that is wanted and the type has them.
+    fn place_as(&self, weights: &Matrix, arena: &mut Arena, apart: bool) -> Option<Matrix> {
         let lanes = panel::lanes(self.isa);
         let fits = weights.lanes() == 1
             && weights.rows().is_multiple_of(lanes)
@@ -246,7 +266,8 @@ impl Cpu {
         if !fits || !layout::interleaves(weights.dtype()) {
             return None;
         }
-        Some(weights.placed(lanes, arena.take(weights.bytes().len())?))
+        let apart = apart && weights.dtype() == DType::Q8_0;
+        Some(weights.placed(lanes, arena.take(weights.bytes().len())?, apart))
     }
 
     /// [`Cpu::place`], and the weights go there at once.
@@ -264,6 +285,9 @@ impl Cpu {
         let out = Parts::new(blank.as_mut_slice());
         let group = lanes * weights.row_bytes();
         let groups = Chunks::new(weights.rows() / lanes, HANDFUL.div_ceil(group.max(1)));
+        let blocks = place.halves().map_or(0, |_| weights.cols() / DType::Q8_0.block());
+        let mut spans = vec![0; weights.rows() / lanes * blocks];
+        let (parts, bounded) = (Parts::new(&mut spans), AtomicBool::new(true));
         self.pool.run(&|_| {
             while let Some(range) = groups.take() {
                 let bytes = range.start * group..range.end * group;
@@ -271,10 +295,22 @@ impl Cpu {
                 // SAFETY: `groups` gives each group to one thread, once.
                 let out = unsafe { out.part(bytes.clone()) };
                 let rows = rows.slice(bytes).expect("groups of the matrix");
-                layout::interleave(weights.dtype(), lanes, weights.row_bytes(), &rows, out);
+                if blocks > 0 {
+                    layout::halves::split(lanes, weights.row_bytes(), &rows, out);
+                    // SAFETY: as above.
+                    let spans = unsafe { parts.part(range.start * blocks..range.end * blocks) };
+                    if !layout::halves::spans(lanes, weights.row_bytes(), &rows, spans) {
+                        bounded.store(false, Ordering::Relaxed);
+                    }
+                } else {
+                    layout::interleave(weights.dtype(), lanes, weights.row_bytes(), &rows, out);
+                }
                 rows.wont_need();
             }
         });
+        if let Some(halves) = place.halves() {
+            halves.spanned(bounded.into_inner().then_some(spans));
+        }
         place.laid(blank.filled());
         // Pages at the borders of two pieces came back while the second was read.
         rows.wont_need();
@@ -746,7 +782,10 @@ impl<'a> Product<'a> {
         let (w, lanes, count) = (self.w, self.lanes, columns.len());
         let bytes = self.bytes_of(&rows);
         out.resize(rows.len() * count, 0.0);
-        interleaved::times(isa, w.dtype(), bytes, w.row_bytes(), x, out);
+        match w.halves() {
+            Some(_) => halves::times(isa, bytes, w.row_bytes(), x, out),
+            None => interleaved::times(isa, w.dtype(), bytes, w.row_bytes(), x, out),
+        }
         for (out, first) in out.chunks_exact(lanes * count).zip(rows.step_by(lanes)) {
             for (column, out) in columns.clone().zip(out.chunks_exact(lanes)) {
                 let at = column * self.width + first;

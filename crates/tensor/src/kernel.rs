@@ -6,6 +6,7 @@
 //! | `columns` | a few columns of such bytes, laid out for `rows` |
 //! | `rows` | quantised weights times a few columns of quantised activations |
 //! | `interleaved` | the same where the rows are interleaved |
+//! | `halves` | an output head whose bits lie apart: all of it, and a coarse reading with bounds |
 //! | `panel` | rows as they lie, for many columns |
 //! | `float_product` | 16- and 32-bit float weights times float activations |
 //! | `bf16_product` | bf16 weights where the machine multiplies pairs of them |
@@ -21,6 +22,7 @@ pub(crate) mod bf16_product;
 pub(crate) mod columns;
 pub(crate) mod element;
 pub(crate) mod float_product;
+pub(crate) mod halves;
 pub(crate) mod interleaved;
 pub(crate) mod panel;
 pub(crate) mod rows;

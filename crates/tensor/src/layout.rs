@@ -11,6 +11,8 @@
 //!
 //! This file knows the order; what is computed with it stands in `kernel/interleaved.rs`.
 
+pub(crate) mod halves;
+
 use crate::dtype::DType;
 
 /// A field of a block: `count` units of `unit` bytes from byte `from` on.

@@ -38,7 +38,9 @@ pub mod rows;
 mod simd;
 
 pub use bytes::{Arena, Bytes};
-pub use cpu::{Cpu, KvPages, KvPagesMut, Rope, RopeStyle, argmax, log_sum_exp, softmax};
+pub use cpu::{
+    Cpu, KvPages, KvPagesMut, Rope, RopeStyle, SCREEN_FROM, argmax, log_sum_exp, softmax,
+};
 pub use dtype::DType;
 pub use isa::Isa;
 pub use kv::{KV_LAYOUT, KvLine, KvMemory, KvType, KvTypeError};

@@ -6,7 +6,7 @@
 //! with a `Place` moves from the one to the other while others read it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::bytes::{Blank, Bytes};
@@ -36,12 +36,54 @@ pub(crate) struct Place {
     laid: OnceLock<Bytes>,
     /// Whether somebody multiplied with the rows before.
     used: AtomicBool,
+    /// What there is beside rows whose upper and lower bits lie apart; none where they lie together.
+    halves: Option<Halves>,
+}
+
+/// What there is beside rows of Q8_0 whose upper and lower bits lie apart.
+#[derive(Default)]
+pub(crate) struct Halves {
+    /// (groups, blocks): see [`layout::halves::spans`]; none where nothing is bounded.
+    spans: OnceLock<Option<Vec<u8>>>,
+    /// How many times more the coarse reading is left out, since it excluded too little.
+    rest: AtomicU32,
+}
+
+impl Halves {
+    /// The spans, where there are any.
+    pub(crate) fn spans(&self) -> Option<&[u8]> {
+        self.spans.get()?.as_deref()
+    }
+
+    /// They are known now.
+    pub(crate) fn spanned(&self, spans: Option<Vec<u8>>) {
+        // Who lays the rows out does it once.
+        let _ = self.spans.set(spans);
+    }
+
+    /// Whether the coarse reading is left out this time.
+    pub(crate) fn rests(&self) -> bool {
+        // Nothing but time hangs on the count: what comes out is the same either way.
+        let left = self.rest.load(Ordering::Relaxed);
+        self.rest.store(left.saturating_sub(1), Ordering::Relaxed);
+        left > 0
+    }
+
+    /// It is left out so many times.
+    pub(crate) fn rest(&self, times: u32) {
+        self.rest.store(times, Ordering::Relaxed);
+    }
 }
 
 impl Place {
     /// The memory to fill, to whoever asks first; it is to come back through [`Place::laid`].
     pub(crate) fn take(&self) -> Option<Blank> {
         self.blank.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What there is beside the rows, where their bits lie apart.
+    pub(crate) fn halves(&self) -> Option<&Halves> {
+        self.halves.as_ref()
     }
 
     /// From now on the rows lie here, interleaved.
@@ -163,7 +205,10 @@ impl Matrix {
     }
 
     /// The same weights, which will be interleaved in `blank`, `lanes` rows each.
-    pub(crate) fn placed(&self, lanes: usize, blank: Blank) -> Matrix {
+    ///
+    /// With `apart`, which Q8_0 alone has, upper and lower bits lie apart.
+    pub(crate) fn placed(&self, lanes: usize, blank: Blank, apart: bool) -> Matrix {
+        assert!(!apart || self.dtype == DType::Q8_0, "a type with halves");
         assert_eq!(blank.len(), self.data.len(), "the same bytes in another order");
         assert!(self.rows.is_multiple_of(lanes), "whole groups");
         let place = Place {
@@ -171,6 +216,7 @@ impl Matrix {
             blank: Mutex::new(Some(blank)),
             laid: OnceLock::new(),
             used: AtomicBool::new(false),
+            halves: apart.then(Halves::default),
         };
         Matrix { place: Some(Arc::new(place)), ..self.clone() }
     }
@@ -179,6 +225,12 @@ impl Matrix {
     pub(crate) fn waits(&self) -> Option<(&Place, &Bytes)> {
         let place = self.place.as_deref().filter(|place| place.laid.get().is_none())?;
         Some((place, &self.data))
+    }
+
+    /// What there is beside rows that lie with their upper and lower bits apart; none where they lie
+    /// otherwise, or do not yet.
+    pub(crate) fn halves(&self) -> Option<&Halves> {
+        self.place.as_deref().filter(|place| place.laid.get().is_some())?.halves()
     }
 
     /// Notes that somebody multiplies with the rows; whether somebody did before.
@@ -202,6 +254,8 @@ impl Matrix {
                 blank: Mutex::new(None),
                 laid: OnceLock::from(data.clone()),
                 used: AtomicBool::new(true),
+                // Parts are never screened: they have no spans.
+                halves: self.halves().map(|_| Halves::default()),
             })
         });
         Some(Matrix { rows: range.len(), data, place, ..self.clone() })
@@ -222,7 +276,10 @@ impl Matrix {
         let group = lanes * self.row_bytes;
         let group = &data.as_slice()[i / lanes * group..][..group];
         let mut row = vec![0; self.row_bytes];
-        layout::row_of_group(self.dtype, lanes, group, i % lanes, &mut row);
+        match self.halves() {
+            Some(_) => layout::halves::row_of_group(lanes, group, i % lanes, &mut row),
+            None => layout::row_of_group(self.dtype, lanes, group, i % lanes, &mut row),
+        }
         quant::decode(self.dtype, &row, out);
     }
 

@@ -23,6 +23,7 @@
 //! | `dot4_small` | its product with 4 activations, added to a `Run`: 8 of weights below 16, 4 below 32, 2 below 64 |
 //! | `open close` | a run that goes on from sums, and the sums after it: sets without a byte product of their own add up a run in sixteen bits |
 //! | `biased` | a line of stored signed bytes, with `BIAS` added |
+//! | `joined` | two such lines out of their upper and lower nibbles: of the low nibbles of both, and of the high |
 //! | `prefetch` | asks for memory that will be read soon, wherever it is |
 //! | `halves unsigned signed` | LANES floats out of stored halves or bytes |
 //! | `lines` | strips of LANES rows of unpacked weights, turned into panel lines (without the bias on `scalar`, `avx2`, `neon`: theirs is zero) |

@@ -153,8 +153,8 @@ fn bounded_blanks(schema: serde_json::Value) -> serde_json::Value {
     let settings = serde_json::json!({ "whitespace_pattern": r"[ ]?|\n[ ]{0,16}" });
     match schema {
         serde_json::Value::Object(mut map) => {
-            // What a schema says for itself under this name was refused before.
-            map.insert("x-guidance".into(), settings);
+            // What a schema says for itself under this name is stricter, or was refused before.
+            map.entry("x-guidance").or_insert(settings);
             map.into()
         }
         // `true` allows every value, as an empty object does.

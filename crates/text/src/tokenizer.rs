@@ -262,6 +262,19 @@ impl Tokenizer {
         stripped.unwrap_or(&text).to_owned()
     }
 
+    /// What a model reads, for people to see: like [`decode`](Self::decode), with marks as the vocabulary
+    /// spells them, and with every space that is there.
+    pub fn shown(&self, tokens: &[TokenId]) -> String {
+        let mut bytes = Vec::new();
+        for &id in tokens {
+            match self.bytes(id) {
+                Some(written) if !written.is_empty() => bytes.extend_from_slice(written),
+                _ => bytes.extend_from_slice(self.piece(id).unwrap_or("\u{fffd}").as_bytes()),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Decodes tokens as they come, for instance the continuation of a prompt: nothing is taken
     /// off its beginning.
     pub fn decoder(&self) -> Decoder<'_> {

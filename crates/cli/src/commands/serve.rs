@@ -26,6 +26,7 @@ use crate::apps::{self, Listed};
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
+use crate::offered::{Desk, Extras};
 use crate::output::{self, Answer};
 use crate::shelf::Stored;
 use crate::shelves::Shelves;
@@ -61,30 +62,11 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let watch = Watch::new();
     let (lines, written) = Lines::new();
     let log: Arc<dyn Log> = Arc::new(lines);
-    let (names, only) = (arguments.texts("model"), arguments.on("only"));
-    if only && names.is_empty() {
-        return Err(Failure::usage("--only serves what --model names; name a model"));
-    }
-    let machine = (arguments.threads(), arguments.isa());
-    let shelves = Arc::new(Shelves::new(&names, only, machine, Arc::clone(&log))?);
-    let mut runtime = Runtime::with_loader(limits(arguments)?, shelves.clone());
-    match spilled() {
-        Ok(folder) => runtime.spill_to(Arc::new(folder)),
+    let spilled = spilled().inspect_err(|error| {
         // Then conversations are computed again after a restart: slower, and the same.
-        Err(error) => output::note(format_args!("conversations stay in memory alone: {error}")),
-    }
-    if shelves.has_droplet() {
-        let added = add_droplet(&mut runtime, machine);
-        // Beside models that were named it is a present, and no present is worth an error.
-        if names.is_empty() || shelves.named().any(|name| name == model::DROPLET) {
-            added?;
-        }
-    }
-    for name in shelves.named() {
-        let held = progress::during("loading the model", || runtime.hold(name));
-        held.map_err(|error| short_of_memory(error).at(name))?;
-        watch.check()?;
-    }
+        output::note(format_args!("conversations stay in memory alone: {error}"));
+    });
+    let (runtime, shelves) = models(arguments, Arc::clone(&log), spilled.ok(), || watch.check())?;
     if apps::all()?.is_empty() {
         let token = apps::add(FIRST_APP, false, None)?;
         output::note(format_args!(
@@ -101,6 +83,8 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     server.sessions = Some(kept::open(runtime.clone())?);
     server.keeper = Some(runtime.clone());
     server.shelf = Some(Arc::new(Stored::open()?));
+    let desk = Desk::new(Extras::default()).map_err(|error| Failure::from_error(&error))?;
+    server.guest = Some(Arc::new(desk));
     server.hosts = hosts;
     server.log = log;
     // Whoever holds one of these holds the log, whose end is waited for below.
@@ -141,6 +125,39 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         output::note(format_args!("{} answers took too long and were cut off", drained.cut_off));
     }
     Ok(())
+}
+
+/// Whatever may be asked: what `--model` names is loaded, the rest is found when somebody asks for it.
+/// `check` may end the loading.
+pub(crate) fn models(
+    arguments: &Arguments<'_>,
+    log: Arc<dyn Log>,
+    spilled: Option<Folder>,
+    check: impl Fn() -> Result<(), Failure>,
+) -> Result<(Runtime, Arc<Shelves>), Failure> {
+    let (names, only) = (arguments.texts("model"), arguments.on("only"));
+    if only && names.is_empty() {
+        return Err(Failure::usage("--only serves what --model names; name a model"));
+    }
+    let machine = (arguments.threads(), arguments.isa());
+    let shelves = Arc::new(Shelves::new(&names, only, machine, log)?);
+    let mut runtime = Runtime::with_loader(limits(arguments)?, shelves.clone());
+    if let Some(folder) = spilled {
+        runtime.spill_to(Arc::new(folder));
+    }
+    if shelves.has_droplet() {
+        let added = add_droplet(&mut runtime, machine);
+        // Beside models that were named it is a present, and no present is worth an error.
+        if names.is_empty() || shelves.named().any(|name| name == model::DROPLET) {
+            added?;
+        }
+    }
+    for name in shelves.named() {
+        let held = progress::during("loading the model", || runtime.hold(name));
+        held.map_err(|error| short_of_memory(error).at(name))?;
+        check()?;
+    }
+    Ok((runtime, shelves))
 }
 
 /// The names that the service answers to.

@@ -3,11 +3,36 @@
 use super::{CommandSpec, Flag, ISA, THREADS, Value, flag};
 use crate::commands;
 
+// What the daemon and `ondine mcp` share.
+pub(super) const MODELS: Flag = Flag {
+    short: Some('m'),
+    ..flag(
+        "model",
+        Value::Texts("MODEL"),
+        "What to load at once; may be repeated, the first is the default",
+    )
+};
+pub(super) const ONLY: Flag =
+    flag("only", Value::Switch, "Serve what --model names and nothing else");
+pub(super) const KEEP_ALIVE: Flag = Flag {
+    default: Some("5m"),
+    ..flag(
+        "keep-alive",
+        Value::Text("TIME"),
+        "How long a model stays in memory when nobody uses it: 300, 5m, 0, or -1 for always",
+    )
+};
+pub(super) const SERVED_MEMORY: Flag = flag(
+    "memory",
+    Value::Count { min: 1, max: u64::MAX },
+    "Bytes of weights, keys, values and scratch memory together [default: three quarters of what is free]",
+);
+
 pub(super) const SERVE: CommandSpec = CommandSpec {
     name: "serve",
     about: "Serve models to all apps of this machine, over HTTP",
     more: "The APIs are those of OpenAI (/v1/chat/completions and its like), Anthropic \
-           (/v1/messages) and Ollama\n(/api/chat). Each app has a token: see `ondine app`. When \
+           (/v1/messages) and Ollama\n(/api/chat), and the Model Context Protocol (/mcp). Each app has a token: see `ondine app`. When \
            it is ready it prints one line of JSON,\n{\"ready\":true,\"listen\":\"…\"}; logs go to \
            standard error, without what was said. SIGTERM and\nCtrl-C end it when running answers \
            are done, a second one at once.\n\nModels named by --model are loaded at once and stay \
@@ -30,28 +55,10 @@ pub(super) const SERVE: CommandSpec = CommandSpec {
             Value::Texts("NAME"),
             "A name that this machine is asked by; may be repeated",
         ),
-        &Flag {
-            short: Some('m'),
-            ..flag(
-                "model",
-                Value::Texts("MODEL"),
-                "What to load at once; may be repeated, the first is the default",
-            )
-        },
-        &flag("only", Value::Switch, "Serve what --model names and nothing else"),
-        &Flag {
-            default: Some("5m"),
-            ..flag(
-                "keep-alive",
-                Value::Text("TIME"),
-                "How long a model stays in memory when nobody uses it: 300, 5m, 0, or -1 for always",
-            )
-        },
-        &flag(
-            "memory",
-            Value::Count { min: 1, max: u64::MAX },
-            "Bytes of weights, keys, values and scratch memory together [default: three quarters of what is free]",
-        ),
+        &MODELS,
+        &ONLY,
+        &KEEP_ALIVE,
+        &SERVED_MEMORY,
         &THREADS,
         &ISA,
     ],

@@ -6,8 +6,10 @@ mod clients;
 mod doors;
 mod droplet;
 mod embed;
+mod evals;
 mod hostile;
 mod install;
+mod mcp;
 mod measures;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../../../store/tests/store/publisher.rs"]

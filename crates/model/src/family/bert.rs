@@ -39,7 +39,7 @@ impl Attention {
 
     /// h = output(attend(h)), every row to every row
     fn apply(&self, run: &mut Run<'_>) {
-        let Run { cpu, timelines, scratch: s } = run;
+        let Run { cpu, timelines, scratch: s, .. } = run;
         let [text] = &mut timelines[..] else { unreachable!("an encoder reads one text") };
         let (cache, count) = (&mut *text.cache, s.h.count());
         Linear::apply_all(

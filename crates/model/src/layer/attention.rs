@@ -53,7 +53,7 @@ pub(crate) struct Attention {
 impl Attention {
     /// h = output(attend(h)), and the keys and values of these positions are in the cache.
     pub(crate) fn apply(&self, run: &mut Run<'_>, layer: usize) {
-        let Run { cpu, timelines, scratch: s } = run;
+        let Run { cpu, timelines, scratch: s, .. } = run;
         Linear::apply_all(
             cpu,
             &s.h,

@@ -23,6 +23,13 @@ impl Head {
         Head { norm, output, scale: None, cap: None }
     }
 
+    /// Whether the greatest products are the greatest logits.
+    fn keeps_order(&self) -> bool {
+        self.output.bias.is_none()
+            && self.cap.is_none()
+            && self.scale.is_none_or(|scale| scale > 0.0)
+    }
+
     /// Appends nothing and keeps nothing: `logits` holds exactly the wanted rows afterwards. The
     /// head is the largest matrix of a small model, so rows nobody wants are not computed.
     pub(crate) fn apply(&self, run: &mut Run<'_>, logits: &mut Rows) {
@@ -42,7 +49,12 @@ impl Head {
         s.x.resize(count);
         s.h.resize(count);
         self.norm.apply(run.cpu, &s.x, &mut s.h);
-        self.output.apply(run.cpu, &s.h, logits);
+        match run.likeliest.filter(|_| count == 1 && self.keeps_order()) {
+            Some(likeliest) => {
+                run.cpu.likeliest(&s.h, &self.output.weight, likeliest, logits);
+            }
+            None => self.output.apply(run.cpu, &s.h, logits),
+        }
         if let Some(scale) = self.scale {
             run.cpu.scale(logits, scale);
         }

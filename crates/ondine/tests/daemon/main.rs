@@ -5,6 +5,7 @@ mod alike;
 #[path = "../../../server/tests/server/common.rs"]
 mod common;
 mod device;
+mod llm;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

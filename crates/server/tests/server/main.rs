@@ -4,6 +4,7 @@ mod apis;
 mod clients;
 mod common;
 mod ending;
+mod guest;
 mod http;
 mod memory;
 mod mutated;

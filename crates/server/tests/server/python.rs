@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn folder() -> PathBuf {
+/// Where the clients' scripts are.
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/clients")
 }
 
@@ -35,21 +36,30 @@ fn python() -> Result<PathBuf, String> {
     Ok(python)
 }
 
-/// Runs a client's script against a server at `address`, for the app of a token.
-pub(crate) fn check(script: &str, address: &str, token: &str) {
-    let python = match python() {
-        Ok(python) => python,
+/// The environment's Python for a script; where it cannot be had, that is said.
+pub(crate) fn packages(script: &str) -> Option<PathBuf> {
+    match python() {
+        Ok(python) => Some(python),
         Err(why) => {
             // Past the test harness, which keeps what a passing test prints to itself.
             let said = format!("skipped: {script}: the client packages cannot be had: {why}\n");
             std::io::stderr().write_all(said.as_bytes()).unwrap();
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Runs a client's script against a server at `address`, for the app of a token.
+pub(crate) fn check(script: &str, address: &str, token: &str) {
+    run(script, &[&format!("http://{address}"), token]);
+}
+
+/// Runs a client's script.
+pub(crate) fn run(script: &str, arguments: &[&str]) {
+    let Some(python) = packages(script) else { return };
     let output = Command::new(python)
         .arg(folder().join(script))
-        .arg(format!("http://{address}"))
-        .arg(token)
+        .args(arguments)
         // A proxy of the machine is not asked for the machine itself.
         .env("NO_PROXY", "127.0.0.1,localhost")
         .output()

@@ -299,7 +299,7 @@ fn rows_that_are_no_groups_stay_as_they_lie() {
 #[should_panic(expected = "another machine")]
 fn rows_placed_for_another_machine_are_refused() {
     let blank = Arena::new(576).unwrap().take(576).unwrap();
-    let w = weights(&mut Random(1), DType::Q4_0, 32, 32).placed(2, blank);
+    let w = weights(&mut Random(1), DType::Q4_0, 32, 32).placed(2, blank, false);
     Cpu::new(1, Isa::Scalar).matmul(&Rows::new(1, 32), &mut [(&w, &mut Rows::new(1, 32))]);
 }
 

@@ -210,6 +210,19 @@ pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
 }
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn joined(upper: &[u8; 4 * LANES], lower: &[u8; 4 * LANES]) -> (Line, Line) {
+    let (first, lower_first) = (low_nibbles(upper), low_nibbles(lower));
+    let first = _mm256_or_si256(_mm256_slli_epi16::<4>(first), lower_first);
+    let second = _mm256_and_si256(bytes(bytemuck::cast_ref(upper)), _mm256_set1_epi8(-16));
+    let second = _mm256_or_si256(second, high_nibbles(lower));
+    let flip = |x| {
+        let signed = _mm256_xor_si256(x, _mm256_set1_epi8(i8::MIN));
+        Line { signed, size: _mm256_abs_epi8(signed) }
+    };
+    (flip(first), flip(second))
+}
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
     bytes(bytemuck::cast_ref(x))
 }

@@ -218,6 +218,15 @@ pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
 }
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(crate) fn joined(upper: &[u8; 4 * LANES], lower: &[u8; 4 * LANES]) -> (Line, Line) {
+    // The bias is what the flipped sign is already.
+    let (first, lower_first) = (low_nibbles(upper), low_nibbles(lower));
+    let first = _mm512_or_si512(_mm512_slli_epi16::<4>(first), lower_first);
+    let second = _mm512_and_si512(line(bytemuck::cast_ref(upper)), _mm512_set1_epi8(-16));
+    (first, _mm512_or_si512(second, high_nibbles(lower)))
+}
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
     line(bytemuck::cast_ref(x))
 }

@@ -229,6 +229,15 @@ pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
 }
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
+pub(crate) fn joined(upper: &[u8; 4 * LANES], lower: &[u8; 4 * LANES]) -> (Line, Line) {
+    let (upper, lower, fifteen) = (raw(upper), raw(lower), vdupq_n_u8(15));
+    let first = vorrq_u8(vshlq_n_u8::<4>(upper), vandq_u8(lower, fifteen));
+    let second = vorrq_u8(vbicq_u8(upper, fifteen), vshrq_n_u8::<4>(lower));
+    let flip = |x| vreinterpretq_s8_u8(veorq_u8(x, vdupq_n_u8(0x80)));
+    (flip(first), flip(second))
+}
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
 pub(crate) fn low_nibbles(x: &[u8; 4 * LANES]) -> Small {
     vreinterpretq_s8_u8(vandq_u8(raw(x), vdupq_n_u8(15)))
 }

@@ -121,6 +121,11 @@ pub(crate) fn dot4_small(run: Run, w: Small, x: [i8; 4]) -> Run {
 pub(crate) fn biased(x: &[u8; 4 * LANES]) -> Line {
     Line(x.map(|x| x as i8))
 }
+pub(crate) fn joined(upper: &[u8; 4 * LANES], lower: &[u8; 4 * LANES]) -> (Line, Line) {
+    let first = |i: usize| (upper[i] << 4 | (lower[i] & 15)) ^ 0x80;
+    let second = |i: usize| ((upper[i] & 0xf0) | lower[i] >> 4) ^ 0x80;
+    (Line(std::array::from_fn(|i| first(i) as i8)), Line(std::array::from_fn(|i| second(i) as i8)))
+}
 pub(crate) fn small(x: &[u8; 4 * LANES]) -> Small {
     Line(x.map(|x| x as i8))
 }

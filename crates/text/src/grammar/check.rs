@@ -44,8 +44,25 @@ pub(super) fn schema(source: &str) -> Result<Value, GrammarError> {
     if !schema.is_object() && !schema.is_boolean() {
         return Err(invalid("a schema is an object or a boolean"));
     }
-    keywords(&schema)?;
+    match &schema {
+        Value::Object(map) if map.get("x-guidance").is_some_and(is_stricter) => {
+            let mut rest = map.clone();
+            rest.remove("x-guidance");
+            keywords(&rest.into())?;
+        }
+        schema => keywords(schema)?,
+    }
     Ok(schema)
+}
+
+/// Whether a schema's own settings ask for less than it would get without them: of blanks one at most, of
+/// escapes none by number. An answer's longest text is then known, and not much longer than its content.
+fn is_stricter(settings: &Value) -> bool {
+    *settings
+        == serde_json::json!({
+            "whitespace_pattern": "[ ]?",
+            "json_allowed_escapes": "nrbtf\\\"",
+        })
 }
 
 fn keywords(value: &Value) -> Result<(), GrammarError> {
@@ -260,6 +277,12 @@ mod tests {
         assert!(schema(&"[".repeat(100_000)).is_err());
         assert!(schema(r#"{"$ref": "http://example.org/s"}"#).is_err());
         assert!(schema(r#"{"x-guidance": {"lenient": true}}"#).is_err());
+        let strict = r#"{"whitespace_pattern": "[ ]?", "json_allowed_escapes": "nrbtf\\\""}"#;
+        assert!(schema(&format!(r#"{{"type": "object", "x-guidance": {strict}}}"#)).is_ok());
+        assert!(schema(&format!(r#"{{"items": {{"x-guidance": {strict}}}}}"#)).is_err());
+        assert!(
+            schema(&format!(r#"{{"x-guidance": {strict}, "pattern": "(a{{9999}})"}}"#)).is_err()
+        );
         assert!(schema(r#"{"maxLength": 100000}"#).is_err());
         assert!(schema(r##"{"properties": {"a": {"$ref": "#"}}}"##).is_ok());
         assert!(schema("3").is_err());
