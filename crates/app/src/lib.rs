@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `llm` | a model that can be asked |
 //! | `tool` | what a model may do, and how it is kept within bounds |
+//! | `toolset` | tools with unique names, and the few of them that a turn needs |
 //! | `retrieve` | whoever finds passages |
 //! | `journal` | what happened, one record after the other, on disk |
 //! | `scripted` | a model that says what a test wrote |
@@ -24,6 +25,7 @@ mod llm;
 mod retrieve;
 mod scripted;
 mod tool;
+mod toolset;
 mod trace;
 
 pub use error::Error;
@@ -32,7 +34,9 @@ pub use llm::Llm;
 pub use retrieve::{Hit, Retrieve, RetrieveError};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{
-    Bounds, Cancel, Context, Effect, Observation, Outcome, Tool, ToolError, ToolSpec, perform,
+    Bounds, Cancel, Context, Effect, FnTool, Observation, Outcome, Tool, ToolError, ToolSpec,
+    perform,
 };
+pub use toolset::{Chosen, SEARCH_TOOLS, ToolSet, ToolSetError};
 
 pub use ondine_chat as chat;
