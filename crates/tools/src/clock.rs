@@ -55,6 +55,10 @@ const PLACES: &[(&str, &str)] = &[
 pub(crate) fn zone(place: &str) -> Result<TimeZone, ToolError> {
     let place = place.trim();
     let lower = place.to_lowercase();
+    // Known without any table.
+    if matches!(lower.as_str(), "utc" | "gmt") {
+        return Ok(TimeZone::UTC);
+    }
     let known = PLACES.iter().find(|(name, _)| *name == lower).map(|(_, zone)| *zone);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+');
     if let Some(found) = known.or(place.chars().all(plain).then_some(place))

@@ -243,7 +243,7 @@ impl Number {
         if degree == 0 {
             return Err("there is no root of degree zero".into());
         }
-        if self.is_negative() && degree % 2 == 0 {
+        if self.is_negative() && degree.is_multiple_of(2) {
             return Err("a negative number has no such root".into());
         }
         if let Exact(number) = self
@@ -308,7 +308,7 @@ impl Number {
 
 /// The root of a fraction, where that is a fraction.
 fn exact_root(number: &BigRational, degree: u32) -> Option<BigRational> {
-    if degree == 0 || (number.is_negative() && degree % 2 == 0) {
+    if degree == 0 || (number.is_negative() && degree.is_multiple_of(2)) {
         return None;
     }
     let of = |n: &BigInt| {

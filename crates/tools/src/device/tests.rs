@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, mpsc};
 
-use jiff::Zoned;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use ondine_app::Effect;
 
 use super::*;
@@ -106,6 +107,10 @@ impl Launch for Desk {
     }
 }
 
+fn utc(text: &str) -> Zoned {
+    format!("{text}Z").parse::<Timestamp>().unwrap().to_zoned(TimeZone::UTC)
+}
+
 struct Set {
     tools: Vec<Arc<dyn Tool>>,
     desk: Arc<Desk>,
@@ -128,7 +133,7 @@ impl Set {
 /// A desktop whose clock stands where the test puts it: a Sunday evening at first.
 fn desktop() -> Set {
     let folder = Folder::new("desktop");
-    let now = Arc::new(Mutex::new("2026-11-22T20:00:00+00:00[UTC]".parse::<Zoned>().unwrap()));
+    let now = Arc::new(Mutex::new(utc("2026-11-22T20:00:00")));
     let desk = Arc::new(Desk::default());
     let (sender, rung) = mpsc::channel();
     let sender = Mutex::new(sender);
@@ -174,12 +179,12 @@ fn a_desktop_rings_when_it_is_time() {
     assert_eq!(set.call("alarm_cancel", json!({"time": "7:00"})).unwrap()["cancelled"], 1);
 
     // The clock goes on; another timer wakes the thread that looks at it.
-    let goes_on = |to: &str| *set.now.lock().unwrap() = to.parse().unwrap();
-    goes_on("2026-11-22T20:10:00+00:00[UTC]");
+    let goes_on = |to: &str| *set.now.lock().unwrap() = utc(to);
+    goes_on("2026-11-22T20:10:00");
     set.call("timer_set", json!({"duration": "5 hours"})).unwrap();
     let tea = set.rings();
     assert_eq!((tea.kind, tea.text.as_str()), (Kind::Timer, "tea"));
-    goes_on("2026-11-24T06:30:00+00:00[UTC]");
+    goes_on("2026-11-24T06:30:00");
     set.call("timer_set", json!({"duration": "5 hours"})).unwrap();
     let kinds: Vec<Kind> = (0..3).map(|_| set.rings().kind).collect();
     assert_eq!(kinds, [Kind::Reminder, Kind::Timer, Kind::Alarm], "in order, once each");
@@ -197,7 +202,7 @@ fn what_is_due_outlives_the_program() {
     let (sender, rung) = mpsc::channel();
     let sender = Mutex::new(sender);
     let tell = move |notice: &Notice| sender.lock().unwrap().send(notice.clone()).unwrap();
-    let later = || "2026-11-23T08:00:00+00:00[UTC]".parse::<Zoned>().unwrap();
+    let later = || utc("2026-11-23T08:00:00");
     let again =
         Desktop::with(folder.path(), Arc::new(tell), Arc::new(Desk::default()), Arc::new(later));
     assert_eq!(rung.recv_timeout(Duration::from_secs(20)).unwrap().text, "bread");
