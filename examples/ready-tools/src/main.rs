@@ -89,6 +89,41 @@ fn shown(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ondine_droplet::functions::{CLOUD, FUNCTIONS, NONE};
+    use ondine_tools::Device;
+    use serde_json::json;
+
+    /// Can nothing: the tools are there all the same.
+    struct Stone;
+
+    impl Device for Stone {}
+
+    #[test]
+    fn whatever_droplet_calls_is_a_tool() {
+        let tools = device_tools(Arc::new(Stone));
+        let functions: Vec<_> =
+            FUNCTIONS.iter().filter(|function| ![CLOUD, NONE].contains(&function.name)).collect();
+        assert_eq!((functions.len(), tools.len()), (37, 39));
+        for (function, tool) in functions.iter().zip(&tools) {
+            let spec = tool.spec();
+            assert_eq!(spec.name, function.name);
+            assert!(spec.description.starts_with(function.about), "{}", spec.description);
+            let fields = spec.parameters["properties"].as_object().unwrap();
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let own: Vec<&str> =
+                function.parameters.iter().map(|parameter| parameter.name).collect();
+            assert_eq!(names, own);
+            let required = function.parameters.iter().filter(|parameter| parameter.required);
+            let required: Vec<&str> = required.map(|parameter| parameter.name).collect();
+            assert_eq!(spec.parameters["required"], json!(required));
+            for parameter in function.parameters {
+                let words = &fields[parameter.name]["enum"];
+                let own =
+                    if parameter.words.is_empty() { Value::Null } else { json!(parameter.words) };
+                assert_eq!(*words, own, "{} {}", function.name, parameter.name);
+            }
+        }
+    }
 
     #[test]
     fn the_ready_tools_are_listed_chosen_and_called() {
