@@ -145,17 +145,20 @@ fn a_link_that_appears_meanwhile_leads_nowhere() {
                 let _ = fs::remove_file(inside.join("door"));
             }
         });
-        let mut read = 0;
-        for n in 0..2_000 {
+        // Often enough that the real folder was met, and with it what stood there in between.
+        let (mut met, mut tries, mut strange) = (0, 0, None);
+        while strange.is_none() && (tries < 300 || (met < 20 && tries < 20_000)) {
             if let Ok(value) = called(&set.read, json!({"path": "door/file"})) {
-                assert_eq!(value["text"], "own words");
-                read += 1;
+                strange = (value["text"] != "own words").then_some(value);
+                met += 1;
             }
-            let write = json!({"path": format!("door/new{n}"), "text": "x"});
-            let _ = called(&set.write, write).inspect(|_| read += 1);
+            let write = json!({"path": format!("door/new{tries}"), "text": "x"});
+            met += u32::from(called(&set.write, write).is_ok());
+            tries += 1;
         }
         done.store(true, Ordering::Relaxed);
-        assert!(read < 4_000);
+        assert_eq!(strange, None);
+        assert!(met >= 20, "{met} of {tries}");
     });
     let left: Vec<_> = fs::read_dir(&outside).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["file"], "nothing was written outside");
