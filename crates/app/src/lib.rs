@@ -15,6 +15,7 @@
 //! | `generable` | types that a model can write |
 //! | `partial` | JSON that is still being written |
 //! | `tool` | what a model may do, and how it is kept within bounds |
+//! | `toolset` | tools with unique names, and the few of them that a turn needs |
 //! | `retrieve` | whoever finds passages |
 //! | [`chain`] | steps in an order that the compiler has checked: kept, resumed, drawn |
 //! | [`graph`] | nodes of which the model, or a function, chooses the next |
@@ -46,6 +47,7 @@ mod record;
 mod retrieve;
 mod scripted;
 mod tool;
+mod toolset;
 pub mod trace;
 
 // What the macros write names this crate from outside.
@@ -62,8 +64,10 @@ pub use record::{RecordError, Recorder, Recording};
 pub use retrieve::{Hit, Retrieve, RetrieveError};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{
-    Bounds, Cancel, Context, Effect, Observation, Outcome, Tool, ToolError, ToolSpec, perform,
+    Bounds, Cancel, Context, Effect, FnTool, Observation, Outcome, Tool, ToolError, ToolSpec,
+    perform,
 };
+pub use toolset::{Chosen, SEARCH_TOOLS, ToolSet, ToolSetError};
 
 pub use ondine_chat as chat;
 
