@@ -105,9 +105,11 @@ macro_rules! tools {
     (@made [$($made:expr,)*]) => {
         ::std::vec![$($crate::made::IntoTool::into_tool($made)),*]
     };
-    (@made [$($made:expr,)*] $function:path $(, $($rest:tt)*)?) => {
+    // Names segment by segment: as a path, `calculator()` would be taken for a type.
+    (@made [$($made:expr,)*] $first:ident $(:: $next:ident)* $(, $($rest:tt)*)?) => {
         $crate::tools!(
-            @made [$($made,)* <$function as ::std::default::Default>::default(),] $($($rest)*)?
+            @made [$($made,)* <$first $(:: $next)* as ::std::default::Default>::default(),]
+            $($($rest)*)?
         )
     };
     (@made [$($made:expr,)*] $value:expr $(, $($rest:tt)*)?) => {
