@@ -12,24 +12,36 @@
 //! |---|---|
 //! | `llm` | a model that can be asked |
 //! | `tool` | what a model may do, and how it is kept within bounds |
+//! | `agent` | whoever drives a run: asks its model, performs its calls, asks people |
+//! | `run` | a run of an agent as a value: what it needs next, and nothing that happens by itself |
+//! | `policy` | who may have what done: grants, and questions to people |
 //! | `retrieve` | whoever finds passages |
 //! | `journal` | what happened, one record after the other, on disk |
 //! | `scripted` | a model that says what a test wrote |
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
+mod agent;
 mod error;
 mod journal;
 mod llm;
+mod policy;
 mod retrieve;
+mod run;
 mod scripted;
 mod tool;
 mod trace;
 
+pub use agent::{Agent, Approve, Drive, Ended, Events, Happening, Step};
 pub use error::Error;
 pub use journal::{Journal, JournalError};
 pub use llm::Llm;
+pub use policy::{Constraint, Grant, Judgement, Policy, Question, Verdict, Why};
 pub use retrieve::{Hit, Retrieve, RetrieveError};
+pub use run::{
+    Budget, Diary, Failure, GiveError, Given, Manner, Need, News, Receipt, Role, Run, Spent, Stop,
+    ToDo,
+};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{
     Bounds, Cancel, Context, Effect, Observation, Outcome, Tool, ToolError, ToolSpec, perform,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ondine_chat::{Answer, Chat, ChatError, Embed, Message, Request};
+use ondine_chat::{Answer, Chat, ChatError, Embed, Message, Request, Sink};
 
 use crate::error::Error;
 use crate::trace;
@@ -53,6 +53,15 @@ impl Llm {
         let answer = span.in_scope(|| self.chat.ask(request))?;
         trace::answered(&span, &answer);
         Ok(answer)
+    }
+
+    /// Begins to answer, as [`Chat::start`] does, with this model's name in the request. An agent asks so:
+    /// it must be able to stop listening.
+    pub(crate) fn begin(&self, mut request: Request, sink: Sink) -> Result<(), ChatError> {
+        if request.model.is_empty() {
+            request.model.clone_from(&self.model);
+        }
+        self.chat.start(request, sink)
     }
 
     /// A vector of length 1 for each text.

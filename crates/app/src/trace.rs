@@ -32,3 +32,17 @@ pub(crate) fn tool(name: &str, id: &str) -> Span {
         error.type = field::Empty,
     )
 }
+
+/// A run of an agent, from where it is driven to where it is not any more.
+pub(crate) fn agent(name: &str, run: &str) -> Span {
+    info_span!(
+        "invoke_agent",
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.provider.name = "ondine",
+        gen_ai.agent.name = name,
+        gen_ai.conversation.id = run,
+        gen_ai.usage.input_tokens = field::Empty,
+        gen_ai.usage.output_tokens = field::Empty,
+        error.type = field::Empty,
+    )
+}
