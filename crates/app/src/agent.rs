@@ -7,7 +7,7 @@ mod event;
 mod perform;
 
 pub use drive::{Approve, Drive, Ended};
-pub use event::{Events, Happening, Step};
+pub use event::{Happening, Happenings};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -201,6 +201,49 @@ impl Agent {
     }
 
     /// Has this done, and keeps in a file what happens; where the file has a run already, goes on with it.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use ondine_app::{*, chat::Request};
+    /// # use serde_json::{Value, json};
+    /// struct Send(ToolSpec);
+    ///
+    /// impl Tool for Send {
+    ///     fn spec(&self) -> &ToolSpec {
+    ///         &self.0
+    ///     }
+    ///
+    ///     fn call(&self, _: Value, _: &Context) -> Result<Value, ToolError> {
+    ///         Ok(json!("sent"))
+    ///     }
+    /// }
+    /// # let send = || Send(ToolSpec {
+    /// #     name: "send".into(),
+    /// #     description: "Sends a message.".into(),
+    /// #     parameters: json!({"type": "object"}),
+    /// #     effect: Effect::Irreversible,
+    /// #     timeout: Duration::from_secs(5),
+    /// # });
+    /// # let folder = std::env::temp_dir().join(format!("ondine-task-in-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("run");
+    /// # let agent = |reply| {
+    /// #     let model = Llm::new(Arc::new(ScriptedModel::new([reply])));
+    /// #     Agent::new("errand", model).tool(send())
+    /// # };
+    /// // Nobody is there to ask: the question is left open, and the process may end.
+    /// let first = agent(Reply::call("send", json!({"to": "Ann"})));
+    /// let Ended::Waiting(open) = first.task_in(&path, "Tell Ann.").go()? else { panic!() };
+    /// assert_eq!(open[0].shown(), r#"send {"to":"Ann"} (cannot be taken back)"#);
+    /// // Later, in another process. The task that was begun goes on.
+    /// let second = agent(Reply::text("Ann knows."));
+    /// let allow = |_: &Question| Some(Verdict::Allow);
+    /// let (ended, run) = second.task_in(&path, "Tell Ann.").human(allow).go_to()?;
+    /// assert!(matches!(ended, Ended::Done { .. }));
+    /// assert_eq!(run.receipts().len(), 1);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn task_in(&self, path: impl Into<PathBuf>, task: impl Into<String>) -> Drive<'static> {
         let (path, run) = (path.into(), self.start(task));
         Drive::new(self.clone(), move || Diary::open(path, move || run))

@@ -27,21 +27,18 @@ mod journal;
 mod llm;
 mod policy;
 mod retrieve;
-mod run;
+pub mod run;
 mod scripted;
 mod tool;
 mod trace;
 
-pub use agent::{Agent, Approve, Drive, Ended, Events, Happening, Step};
+pub use agent::{Agent, Approve, Drive, Ended, Happening, Happenings};
 pub use error::Error;
 pub use journal::{Journal, JournalError};
 pub use llm::Llm;
-pub use policy::{Constraint, Grant, Judgement, Policy, Question, Verdict, Why};
+pub use policy::{Constraint, Grant, Policy, Question, Verdict, Why};
 pub use retrieve::{Hit, Retrieve, RetrieveError};
-pub use run::{
-    Budget, Diary, Failure, GiveError, Given, Manner, Need, News, Receipt, Role, Run, Spent, Stop,
-    ToDo,
-};
+pub use run::{Budget, Manner, Run};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{
     Bounds, Cancel, Context, Effect, Observation, Outcome, Tool, ToolError, ToolSpec, perform,

@@ -36,7 +36,7 @@ pub struct Policy {
 
 /// What a policy says of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub(crate) enum Judgement {
     /// It may be done: it reads, or a grant covers it.
     Allowed,
     /// A person has to be asked.

@@ -147,7 +147,8 @@ impl Run {
     /// A run of the first role of a cast, which is not empty.
     ///
     /// ```
-    /// use ondine_app::{Budget, Given, Need, Policy, Role, Run};
+    /// use ondine_app::run::{Given, Need, Role};
+    /// use ondine_app::{Budget, Policy, Run};
     ///
     /// let cast = vec![Role::new("poet", "You write one line.")];
     /// let mut run = Run::new("run-1", cast, Policy::default(), Budget::default(), "The sea.");

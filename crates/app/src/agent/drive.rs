@@ -141,7 +141,9 @@ impl<'a> Drive<'a> {
             }
             Ok(_) => {}
         }
-        Ok((ended?, driver.diary.into_run()))
+        let ended = ended?;
+        driver.tell(Happening::Ended(ended.clone()));
+        Ok((ended, driver.diary.into_run()))
     }
 }
 
@@ -281,27 +283,29 @@ impl Driver<'_> {
     fn perform(&mut self, todo: Vec<ToDo>) -> Result<Option<Ended>, Error> {
         let calls: Vec<(ToDo, Option<Arc<dyn Tool>>)> =
             todo.into_iter().map(|todo| (todo.clone(), self.tool(&todo))).collect();
+        let (cancel, end) = (self.cancel.clone(), self.end());
+        if end.is_some_and(|end| Instant::now() >= end) {
+            // Nothing is begun for which there is no time.
+            self.give(Given::Waited)?;
+            return Ok(None);
+        }
         for (todo, _) in &calls {
             self.tell(Happening::Calling(todo.clone()));
             if todo.effect != Effect::Read {
                 self.give(Given::Begun(todo.key.clone()))?;
             }
         }
-        let (cancel, end) = (self.cancel.clone(), self.end());
-        let seen = perform::all(&calls, self.agent.bounds, &cancel, end);
-        let mut stopped = false;
+        let (seen, stopped) = perform::all(&calls, self.agent.bounds, &cancel, end);
         for ((todo, _), observation) in calls.into_iter().zip(seen) {
-            stopped |= perform::was_stopped(&observation);
             // What was stopped and may be done again is as if it had not been begun.
-            if perform::was_stopped(&observation) && todo.effect != Effect::Irreversible {
+            let again = todo.effect != Effect::Irreversible;
+            if stopped && again && perform::says_stopped(&observation) {
                 continue;
             }
-            self.tell(Happening::Observed {
-                key: todo.key.clone(),
-                observation: observation.clone(),
-            });
-            let gone = matches!(self.diary.run().next(), Need::Failed(_));
-            if !gone {
+            let (key, told) = (todo.key.clone(), observation.clone());
+            self.tell(Happening::Observed { key, observation: told });
+            // The time may have ended with the result before.
+            if !matches!(self.diary.run().next(), Need::Failed(_)) {
                 self.give(Given::Observed { key: todo.key, observation })?;
             }
         }

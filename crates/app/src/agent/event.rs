@@ -43,26 +43,19 @@ pub enum Happening {
     Resumed,
     /// What it cost so far, after each answer of a model.
     Spent(Spent),
+    /// It is over, for now or for good.
+    Ended(Ended),
 }
 
 /// What happens, as an iterator: the last item is how it ended. Who drops it stops the agent.
-pub struct Events {
-    events: Receiver<Result<Step, Error>>,
+pub struct Happenings {
+    events: Receiver<Result<Happening, Error>>,
     cancel: Cancel,
-}
-
-/// An item of [`Events`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Something happens.
-    Happening(Happening),
-    /// It is over.
-    Ended(Ended),
 }
 
 impl Drive<'static> {
     /// Drives on a thread of its own, and gives what happens as it happens.
-    pub fn events(mut self) -> Events {
+    pub fn events(mut self) -> Happenings {
         let (sender, events) = mpsc::channel();
         let cancel = self.cancel.clone();
         let told = sender.clone();
@@ -72,29 +65,31 @@ impl Drive<'static> {
                 before(happening);
             }
             // Nobody may listen any more; the agent is stopped by that.
-            let _ = told.send(Ok(Step::Happening(happening.clone())));
+            let _ = told.send(Ok(happening.clone()));
         });
         let last = sender.clone();
         let spawned = thread::Builder::new().name("agent".into()).spawn(move || {
-            let _ = last.send(drive.go().map(Step::Ended));
+            if let Err(error) = drive.go() {
+                let _ = last.send(Err(error));
+            }
         });
         if let Err(error) = spawned {
             let what = format!("no thread for the agent: {error}");
             let _ = sender.send(Err(ondine_chat::ChatError::Internal(what).into()));
         }
-        Events { events, cancel }
+        Happenings { events, cancel }
     }
 }
 
-impl Iterator for Events {
-    type Item = Result<Step, Error>;
+impl Iterator for Happenings {
+    type Item = Result<Happening, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.events.recv().ok()
     }
 }
 
-impl Drop for Events {
+impl Drop for Happenings {
     fn drop(&mut self) {
         self.cancel.now();
     }

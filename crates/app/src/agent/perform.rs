@@ -12,13 +12,13 @@ use super::ask::GLANCE;
 use crate::run::ToDo;
 use crate::tool::{Bounds, Cancel, Context, Observation, Outcome, Tool, ToolError, perform};
 
-/// What came of each call, in their order.
+/// What came of each call, in their order, and whether they were stopped: by who waits, or by the run's end.
 pub(super) fn all(
     calls: &[(ToDo, Option<Arc<dyn Tool>>)],
     bounds: Bounds,
     cancel: &Cancel,
     end: Option<Instant>,
-) -> Vec<Observation> {
+) -> (Vec<Observation>, bool) {
     // The calls hear of the run's end as of their own.
     let stop = Cancel::default();
     let (sender, results) = mpsc::channel();
@@ -56,14 +56,15 @@ pub(super) fn all(
         }
     }
     let lost = || ended(ToolError::Panicked("its thread ended without a word".into()));
-    seen.into_iter().map(|observation| observation.unwrap_or_else(lost)).collect()
+    let seen = seen.into_iter().map(|observation| observation.unwrap_or_else(lost)).collect();
+    (seen, stop.is_set())
 }
 
 fn ended(error: ToolError) -> Observation {
     Observation { text: format!("error: {error}"), outcome: Outcome::Error(error) }
 }
 
-/// Whether a call was stopped because nobody waits: nothing is known of it then.
-pub(super) fn was_stopped(observation: &Observation) -> bool {
+/// Whether a call says that it was stopped. A tool may say so by itself; that is a result like another.
+pub(super) fn says_stopped(observation: &Observation) -> bool {
     observation.outcome == Outcome::Error(ToolError::Cancelled)
 }

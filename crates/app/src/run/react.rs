@@ -8,8 +8,8 @@
 use ondine_chat::Tool;
 use serde_json::{Map, Value, json};
 
-/// Signs that a constrained thought may have.
-const THOUGHT_CHARS_MAX: usize = 400;
+/// Signs that a constrained thought may have: the weakest model comes to the action before its answer ends.
+const THOUGHT_CHARS_MAX: usize = 200;
 /// The largest grammar that is asked for; with longer ones a model goes unconstrained.
 const GRAMMAR_BYTES_MAX: usize = 48 << 10;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use ondine_app::{Agent, Effect, Ended, Grant, Manner, Reply, Stop, Tool, ToolError};
+use ondine_app::run::Stop;
+use ondine_app::{Agent, Effect, Ended, Grant, Manner, Reply, Tool, ToolError};
 use serde_json::{Value, json};
 
 use crate::tools::{fake, fake_for, scripted};

@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ondine_app::chat::{Chat, ChatError, Event, Format, Model, Prompt, Request, Sink};
+use ondine_app::run::{News, Stop};
 use ondine_app::{
-    Agent, Budget, Cancel, Context, Effect, Ended, Error, Grant, Happening, Llm, Manner, News,
-    Question, Reply, Run, ScriptedModel, Step, Stop, Tool, ToolError, Verdict, Why,
+    Agent, Budget, Cancel, Context, Effect, Ended, Error, Grant, Happening, Llm, Manner, Question,
+    Reply, Run, ScriptedModel, Tool, ToolError, Verdict, Why,
 };
 use serde_json::{Value, json};
 
@@ -255,6 +256,30 @@ fn a_stopped_run_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_tool_that_says_it_was_stopped_though_nobody_stopped_it_has_failed() {
+    let odd = |effect| fake("odd", effect, &[], |_, _| Err(ToolError::Cancelled));
+    for effect in [Effect::Read, Effect::Write] {
+        let replies = [Reply::call("odd", json!({})), Reply::text("so be it")];
+        let agent = agent(replies).tools([odd(effect)]).grant(Grant::tool("odd"));
+        assert_eq!(done(&agent.task("x").go().unwrap()), "so be it");
+    }
+}
+
+#[test]
+fn nothing_is_begun_when_the_time_is_over() {
+    let log = Log::default();
+    let budget = Budget { time: Some(Duration::from_millis(30)), ..Budget::default() };
+    let slow = fake("slow", Effect::Read, &[], |_, _| {
+        thread::sleep(Duration::from_millis(200));
+        Ok(json!(1))
+    });
+    let reply = Reply::call("slow", json!({})).and_call("pay", json!({"to": "bob"}));
+    let agent = agent([reply]).tools([slow, pay(&log)]).grant(Grant::tool("pay")).budget(budget);
+    assert_eq!(*why(&agent.task("x").go().unwrap()), Stop::Time);
+    assert!(log.lock().unwrap().is_empty());
+}
+
+#[test]
 fn a_plan_is_made_done_and_made_anew_where_it_fails() {
     let plan = |steps: &[&str]| Reply::text(json!({ "steps": steps }).to_string());
     let log = Log::default();
@@ -449,14 +474,14 @@ fn what_happens_can_be_iterated_and_left() {
     }
     let pieces: String = seen
         .iter()
-        .filter_map(|step| match step {
-            Step::Happening(Happening::Piece(text)) => Some(text.as_str()),
+        .filter_map(|happening| match happening {
+            Happening::Piece(text) => Some(text.as_str()),
             _ => None,
         })
         .collect();
     assert_eq!(pieces, "It is noon.");
-    assert!(seen.iter().any(|s| matches!(s, Step::Happening(Happening::Observed { .. }))));
-    assert!(matches!(seen.last(), Some(Step::Ended(Ended::Done { .. }))));
+    assert!(seen.iter().any(|s| matches!(s, Happening::Observed { .. })));
+    assert!(matches!(seen.last(), Some(Happening::Ended(Ended::Done { .. }))));
     let heard = Arc::new(AtomicUsize::new(0));
     let endless = Llm::new(Arc::new(Endless { blocks: false, heard: heard.clone() }));
     let mut events = Agent::new("a", endless).task("x").events();

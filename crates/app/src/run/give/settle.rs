@@ -18,6 +18,10 @@ impl Run {
             Phase::Asking => true,
             Phase::Acting(acts) => {
                 let next = acts.iter().find(|act| !act.is_answered());
+                if next.is_some_and(|act| act.stage == Stage::Begun) {
+                    // It is being done: what comes of it is waited for.
+                    return;
+                }
                 if !next.is_some_and(|act| act.stage == Stage::Ready) {
                     // People may think as long as they like; only time that was spent ends it then.
                     if self.budget.time.is_some_and(|most| self.spent.time >= most) {
