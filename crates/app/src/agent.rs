@@ -262,6 +262,10 @@ impl Agent {
         let wrong = |agent: &str, what: String| Err(Error::Role { agent: agent.to_owned(), what });
         let named = |name: &str| self.members.iter().filter(|m| m.role.name == name).count();
         for Member { role, tools, .. } in &self.members {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+            if role.name.is_empty() || !role.name.chars().all(plain) {
+                return wrong(&role.name, "a name is letters, digits, _ and -".into());
+            }
             if named(&role.name) != 1 {
                 return wrong(&role.name, "there is more than one of that name".into());
             }

@@ -28,7 +28,7 @@ pub struct Diary {
     /// Bytes of the run when it was last written whole.
     whole: u64,
     /// Held as long as the diary is.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,7 +124,19 @@ impl From<GiveError> for Error {
     }
 }
 
-fn lock(path: &Path) -> Result<File, Error> {
+/// A lock that is given back when it is dropped, and not when the file is closed: a process that is being
+/// started has the file open too, for a moment.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where this fails, the lock goes with the last who has the file open.
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, Error> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let failed = |source| JournalError::File { path: beside.clone().into(), source };
@@ -135,7 +147,7 @@ fn lock(path: &Path) -> Result<File, Error> {
         .open(&beside)
         .map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(Error::Taken { path: path.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(failed(source).into()),
     }

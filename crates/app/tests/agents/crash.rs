@@ -164,3 +164,24 @@ fn damage_in_the_middle_is_told_and_nothing_is_done() {
     assert!(matches!(agent(&log).task_in(&path, "x").go(), Err(Error::Journal(_))));
     assert_eq!(log.lock().unwrap().len(), done);
 }
+
+#[test]
+fn a_process_that_is_started_meanwhile_keeps_no_lock() {
+    let folder = Folder::new("forks");
+    let path = folder.0.join("run");
+    let log = Log::default();
+    let run = agent(&log).start("x");
+    std::thread::scope(|scope| {
+        // A new process has all that is open here for a moment, locks among them.
+        let me = std::env::current_exe().unwrap();
+        let starts = scope.spawn(move || {
+            for _ in 0..60 {
+                let list = std::process::Command::new(&me).args(["--list", "none"]).output();
+                assert!(list.unwrap().status.success());
+            }
+        });
+        while !starts.is_finished() {
+            Diary::open(&path, || run.clone()).unwrap();
+        }
+    });
+}

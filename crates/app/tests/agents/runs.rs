@@ -498,6 +498,7 @@ fn an_agent_that_is_not_whole_or_not_the_runs_does_nothing() {
     let log = Log::default();
     let wrong = |agent: Agent| assert!(matches!(agent.task("x").go(), Err(Error::Role { .. })));
     wrong(agent([]).phones("nobody"));
+    wrong(Agent::new("two words", scripted([])));
     wrong(agent([]).tools([pay(&log), pay(&log)]));
     wrong(agent([]).friend(agent([])));
     wrong(agent([]).tools([fake("ask_me", Effect::Read, &[], |_, _| Ok(json!(1)))]));
