@@ -1,5 +1,7 @@
 //! What can go wrong in the framework, and what to do about it.
 
+use std::path::PathBuf;
+
 use ondine_chat::ChatError;
 
 use crate::chain::ChainError;
@@ -11,6 +13,7 @@ use crate::memory::MemoryError;
 use crate::partial::Broken;
 use crate::record::RecordError;
 use crate::retrieve::RetrieveError;
+use crate::run::GiveError;
 use crate::trace::TraceError;
 
 /// Why something that an application asked for did not come to be.
@@ -38,6 +41,9 @@ pub enum Error {
     /// No value of a type has an end.
     #[error("a {0} stands within itself with no way out: no value of it has an end")]
     Endless(&'static str),
+    /// A run was given what it does not need.
+    #[error(transparent)]
+    Give(GiveError),
     /// What happened cannot be kept, or read again.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -67,6 +73,20 @@ pub enum Error {
     /// Nothing can be looked up.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
+    /// An agent is not put together so that it can do anything.
+    #[error("the agent {agent:?}: {what}")]
+    Role {
+        /// Whose role it is.
+        agent: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Another process goes on with this run.
+    #[error("{}: another process has this run", path.display())]
+    Taken {
+        /// Its journal.
+        path: PathBuf,
+    },
     /// A trace cannot be written or read.
     #[error(transparent)]
     Trace(#[from] TraceError),

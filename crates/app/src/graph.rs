@@ -94,7 +94,7 @@ pub struct Way<S> {
 enum By<S> {
     Itself,
     Function(Chooses<S>),
-    Model(Llm, Chooses<S>),
+    Model(Box<Llm>, Chooses<S>),
 }
 
 impl<S> Way<S> {
@@ -120,7 +120,7 @@ impl<S> Way<S> {
         question: impl Fn(&S) -> String + Send + Sync + 'static,
     ) -> Way<S> {
         let to = to.into_iter().map(|(name, when)| (name.into(), when.into())).collect();
-        Way { to, by: By::Model(llm.clone(), Box::new(question)) }
+        Way { to, by: By::Model(Box::new(llm.clone()), Box::new(question)) }
     }
 }
 

@@ -71,10 +71,7 @@ impl Journal {
             OpenOptions::new().create(true).append(true).read(true).open(path).map_err(failed)?;
         if fresh {
             // The name is on disk before the first record is acknowledged.
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))
-                .and_then(|folder| folder.sync_all())
-                .map_err(failed)?;
+            sync_folder(path).map_err(failed)?;
         }
         let bytes = fs::read(path).map_err(failed)?;
         let (records, whole) = read(&bytes, path)?;
@@ -99,7 +96,7 @@ impl Journal {
         if self.broken {
             return Err(failed(path, io::Error::other("an earlier record could not be written")));
         }
-        let line = format!("{:016x} {json}\n", xxh3_64(json.as_bytes()));
+        let line = line(&json);
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
         if let Err(error) = written {
             self.broken = true;
@@ -108,6 +105,56 @@ impl Journal {
         self.bytes += line.len() as u64;
         Ok(())
     }
+
+    /// Bytes of what is kept on disk.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Keeps this one record instead of all that there are: whoever knows a record that says as much as
+    /// the whole history puts it in its place. Killed at any point, it leaves the history or the record.
+    ///
+    /// # Errors
+    /// The disk says no. What is in the file is then what was there before, or the record alone.
+    pub fn replace<T: Serialize>(&mut self, record: &T) -> Result<(), JournalError> {
+        let json = serde_json::to_string(record).map_err(JournalError::Record)?;
+        let Some((file, path)) = &mut self.file else { return Ok(()) };
+        let failed = |source| JournalError::File { path: path.clone(), source };
+        if self.broken {
+            return Err(failed(io::Error::other("an earlier record could not be written")));
+        }
+        let line = line(&json);
+        let mut beside = path.clone().into_os_string();
+        beside.push(".new");
+        let written = File::create(&beside).and_then(|mut new| {
+            new.write_all(line.as_bytes())?;
+            new.sync_all()?;
+            fs::rename(&beside, &path)?;
+            sync_folder(path)?;
+            OpenOptions::new().append(true).read(true).open(&path)
+        });
+        match written {
+            Ok(new) => *file = new,
+            Err(error) => {
+                // Whether the name leads to the old file or the new one is not known.
+                self.broken = true;
+                return Err(failed(error));
+            }
+        }
+        self.bytes = line.len() as u64;
+        Ok(())
+    }
+}
+
+/// A record as it stands in the file.
+fn line(json: &str) -> String {
+    format!("{:016x} {json}\n", xxh3_64(json.as_bytes()))
+}
+
+/// The names in the folder of a file are on disk when this returns.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// The records, and how many bytes they take; what stands after those was never acknowledged.
@@ -170,6 +217,28 @@ mod tests {
         bad[3] ^= 1;
         fs::write(&path, &bad).unwrap();
         assert!(matches!(Journal::open::<u32>(&path), Err(JournalError::Damaged { line: 1, .. })));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_record_takes_the_place_of_a_history() {
+        let folder = std::env::temp_dir().join(format!("ondine-replaced-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("journal");
+        let (mut journal, _) = Journal::open::<u32>(&path).unwrap();
+        (0..9_u32).for_each(|n| journal.append(&n).unwrap());
+        journal.replace(&36_u32).unwrap();
+        journal.append(&1_u32).unwrap();
+        assert_eq!(journal.bytes(), fs::metadata(&path).unwrap().len());
+        drop(journal);
+        assert_eq!(Journal::open::<u32>(&path).unwrap().1, [36, 1]);
+        // What a kill before the rename leaves beside it is nobody's.
+        fs::write(folder.join("journal.new"), b"half").unwrap();
+        let (mut journal, records) = Journal::open::<u32>(&path).unwrap();
+        assert_eq!(records, [36, 1]);
+        journal.replace(&37_u32).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open::<u32>(&path).unwrap().1, [37]);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

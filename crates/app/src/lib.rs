@@ -15,6 +15,10 @@
 //! | `generable` | types that a model can write |
 //! | `partial` | JSON that is still being written |
 //! | `tool` | what a model may do, and how it is kept within bounds |
+//! | `toolset` | tools with unique names, and the few of them that a turn needs |
+//! | `agent` | whoever drives a run: asks its model, performs its calls, asks people |
+//! | `run` | a run of an agent as a value: what it needs next, and nothing that happens by itself |
+//! | `policy` | who may have what done: grants, and questions to people |
 //! | `retrieve` | whoever finds passages |
 //! | [`chain`] | steps in an order that the compiler has checked: kept, resumed, drawn |
 //! | [`graph`] | nodes of which the model, or a function, chooses the next |
@@ -29,6 +33,7 @@
 //! | `trace` | the spans of all of it, under OpenTelemetry's names |
 //! | `error` | what can go wrong |
 
+mod agent;
 pub mod chain;
 pub mod company;
 pub mod drawing;
@@ -41,29 +46,37 @@ mod journal;
 mod llm;
 pub mod memory;
 mod partial;
+mod policy;
 mod prompt;
 mod record;
 mod retrieve;
+pub mod run;
 mod scripted;
 mod tool;
+mod toolset;
 pub mod trace;
 
 // What the macros write names this crate from outside.
 extern crate self as ondine_app;
 
+pub use agent::{Agent, Approve, Drive, Ended, Happening, Happenings};
 pub use error::Error;
 pub use generable::{Generable, Misfit, Partial, Scope, Shape, made};
 pub use journal::{Journal, JournalError};
 pub use llm::{Events, Llm, Pieces, Talk, Typed};
 pub use ondine_macros::{Generable, Prompt, tool};
 pub use partial::{Broken, Draft, Drafting};
+pub use policy::{Constraint, Grant, Policy, Question, Verdict, Why};
 pub use prompt::Prompt;
 pub use record::{RecordError, Recorder, Recording};
 pub use retrieve::{Hit, Retrieve, RetrieveError};
+pub use run::{Budget, Manner, Run};
 pub use scripted::{Reply, ScriptedModel};
 pub use tool::{
-    Bounds, Cancel, Context, Effect, Observation, Outcome, Tool, ToolError, ToolSpec, perform,
+    Bounds, Cancel, Context, Effect, FnTool, Observation, Outcome, Tool, ToolError, ToolSpec,
+    perform,
 };
+pub use toolset::{Chosen, SEARCH_TOOLS, ToolSet, ToolSetError};
 
 pub use ondine_chat as chat;
 
@@ -101,9 +114,11 @@ macro_rules! tools {
     (@made [$($made:expr,)*]) => {
         ::std::vec![$($crate::made::IntoTool::into_tool($made)),*]
     };
-    (@made [$($made:expr,)*] $function:path $(, $($rest:tt)*)?) => {
+    // Names segment by segment: as a path, `calculator()` would be taken for a type.
+    (@made [$($made:expr,)*] $first:ident $(:: $next:ident)* $(, $($rest:tt)*)?) => {
         $crate::tools!(
-            @made [$($made,)* <$function as ::std::default::Default>::default(),] $($($rest)*)?
+            @made [$($made,)* <$first $(:: $next)* as ::std::default::Default>::default(),]
+            $($($rest)*)?
         )
     };
     (@made [$($made:expr,)*] $value:expr $(, $($rest:tt)*)?) => {

@@ -12,7 +12,7 @@ pub use typed::Typed;
 use std::sync::Arc;
 
 use ondine_chat::{
-    Answer, Chat, ChatError, Embed, Message, Prompt as Said, Request, Role, Sampling,
+    Answer, Chat, ChatError, Embed, Message, Prompt as Said, Request, Role, Sampling, Sink,
 };
 
 use crate::error::Error;
@@ -163,6 +163,12 @@ impl Llm {
     /// A conversation with it, kept in memory.
     pub fn talk(&self) -> Talk {
         Talk::new(self.clone())
+    }
+
+    /// Begins to answer, as [`Chat::start`] does, what is asked as this model was told. An agent asks so:
+    /// it must be able to stop listening.
+    pub(crate) fn begin(&self, request: Request, sink: Sink) -> Result<(), ChatError> {
+        self.chat.start(self.ready(request), sink)
     }
 
     /// A vector of length 1 for each text.

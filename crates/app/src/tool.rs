@@ -69,6 +69,35 @@ pub trait Tool: Send + Sync {
     fn call(&self, arguments: Value, context: &Context) -> Result<Value, ToolError>;
 }
 
+/// A tool that is what is known of it and a function.
+pub struct FnTool<F> {
+    spec: ToolSpec,
+    does: F,
+}
+
+impl<F> FnTool<F>
+where
+    F: Fn(Value, &Context) -> Result<Value, ToolError> + Send + Sync,
+{
+    /// A tool that does what the function does.
+    pub fn new(spec: ToolSpec, does: F) -> FnTool<F> {
+        FnTool { spec, does }
+    }
+}
+
+impl<F> Tool for FnTool<F>
+where
+    F: Fn(Value, &Context) -> Result<Value, ToolError> + Send + Sync,
+{
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    fn call(&self, arguments: Value, context: &Context) -> Result<Value, ToolError> {
+        (self.does)(arguments, context)
+    }
+}
+
 /// Around a call.
 #[derive(Clone, Debug, Default)]
 pub struct Context {

@@ -242,7 +242,7 @@ pub fn found(span: &Span, hits: &[crate::Hit]) {
     }
 }
 
-/// An agent at work: all its questions and calls are inside.
+/// An agent at work on the run `id`: all its questions and calls are inside.
 pub fn agent(name: &str, id: &str) -> Span {
     info_span!(
         "invoke_agent",
@@ -251,6 +251,9 @@ pub fn agent(name: &str, id: &str) -> Span {
         gen_ai.provider.name = "ondine",
         gen_ai.agent.name = name,
         gen_ai.agent.id = id,
+        gen_ai.conversation.id = id,
+        gen_ai.usage.input_tokens = field::Empty,
+        gen_ai.usage.output_tokens = field::Empty,
         error.type = field::Empty,
     )
 }

@@ -9,9 +9,16 @@ use ondine_app::{Context, Effect, Retrieve, Tool, ToolError, ToolSpec};
 use ondine_chat::{Answer, Chat, ChatError, Embed, Message, Request};
 use ondine_mcp::{Allowance, Content, Http, McpError, Offer, Resource, ResourceError, Resources};
 use ondine_server::{Guest, Visit, http};
+use ondine_tools::device::Notice;
+use ondine_tools::{Desktop, device_tools};
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
+use crate::flags::Arguments;
 use crate::model::DROPLET;
+use crate::output::{self, Shown};
+use crate::own::own_folder;
+use crate::store;
 
 /// Tokens of an answer at most; a model that does not end is not asked for ever.
 const TOKENS_MAX: usize = 8192;
@@ -37,6 +44,24 @@ pub(crate) struct Extras {
     pub(crate) retrieve: Option<Arc<dyn Retrieve>>,
     /// Further tools.
     pub(crate) tools: Vec<Arc<dyn Tool>>,
+}
+
+impl Extras {
+    /// What the flags ask for.
+    pub(crate) fn of(arguments: &Arguments<'_>) -> Result<Extras, Failure> {
+        let mut extras = Extras::default();
+        if arguments.on("device") {
+            let folder = store::home()?.join("device");
+            own_folder(&folder).map_err(|error| Failure::from(error).at(folder.display()))?;
+            // Whoever has a screen to show it on asks for the alarms; here there are words.
+            let told =
+                |notice: &Notice| output::note(format_args!("it is time: {}", Shown(&notice.text)));
+            let desktop = Desktop::open(&folder, Arc::new(told))
+                .map_err(|error| Failure::from(error).at(folder.display()))?;
+            extras.tools = device_tools(Arc::new(desktop));
+        }
+        Ok(extras)
+    }
 }
 
 /// All that is offered to somebody who asks these models.

@@ -78,6 +78,10 @@ pub mod app {
     };
 }
 
+/// Ready tools: calculator, clock, files in a folder, notes, the web, search, code, device functions.
+#[cfg(feature = "tools")]
+pub use ondine_tools as tools;
+
 pub use app::{
     Context, Draft, Effect, Generable, Llm, Partial, Prompt, Shape, Talk, Tool, tool, tools,
 };

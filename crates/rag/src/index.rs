@@ -23,8 +23,11 @@ const EXACT_MAX: usize = 100_000;
 pub(crate) const SEARCH: usize = 160;
 /// How many passages each search gives to the fusion, at least.
 const DEPTH: usize = 100;
-/// The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009).
-const RANK: f64 = 60.0;
+/// The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009). With two lists their 60
+/// lets what both have far down beat what one has first, such as an answer in another language.
+const RANK: f64 = 10.0;
+/// What a place in the search by meaning counts beside one in the search by words.
+const MEANING: f64 = 0.8;
 /// More passages than this are not given at once.
 const K_MAX: usize = 10_000;
 
@@ -77,7 +80,7 @@ impl Query {
             mode: Mode::Fused,
             below: None,
             words_weight: 1.0,
-            meaning_weight: 1.0,
+            meaning_weight: MEANING,
         }
     }
 
@@ -353,7 +356,7 @@ fn by_words(
     Ok(found.into_iter().map(|(key, score)| (key, f64::from(score))).collect())
 }
 
-/// Reciprocal rank fusion: each list gives `weight / (60 + place)` to what stands in it.
+/// Reciprocal rank fusion: each list gives `weight / (RANK + place)` to what stands in it.
 fn fuse(lists: &[(&[(u64, f64)], f64)]) -> Vec<(u64, f64)> {
     let mut scores: HashMap<u64, f64> = HashMap::new();
     for (list, weight) in lists {

@@ -34,7 +34,7 @@
 //! | `view`, `manifest`, `segment` | a state on the disk |
 //! | `keywords`, `words` | passages by their words |
 //! | `vectors`, `graph`, `embedder` | passages by their meaning |
-//! | `table` | vectors without a model, shipped |
+//! | `table` | vectors without a model, the default |
 //! | `read`, `chunk` | documents to blocks to passages |
 //! | `error` | what can go wrong |
 

@@ -2,8 +2,8 @@
 //! table; `cargo test --release -p ondine-rag --test bars -- --nocapture` shows it.
 #[path = "bars/asked.rs"]
 mod asked;
-#[path = "bars/plain.rs"]
-mod plain;
+#[path = "bars/indexed.rs"]
+mod indexed;
 
 use asked::{Documents, Place, Question};
 
@@ -42,17 +42,18 @@ fn both_together_are_not_worse_than_the_better_and_best_on_the_mixed_set() {
     for set in sets {
         let answers: Vec<Vec<Place>> =
             set.questions.iter().map(|q| q.places(&set.documents)).collect();
-        let index = plain::Index::new(&set.documents);
-        let recall: Vec<f64> = plain::WAYS
+        let index = indexed::Index::new(set.name, &set.documents);
+        let recall: Vec<f64> = indexed::WAYS
             .into_iter()
             .map(|way| {
                 let found: Vec<Vec<Place>> =
                     set.questions.iter().map(|q| index.ask(way, &q.question, DEPTH)).collect();
                 let [r5, r1, mrr] = asked::metrics(answers.iter().zip(&found));
                 println!(
-                    "| {} | {} | {way:?} | {r5:.3} | {r1:.3} | {mrr:.3} |",
+                    "| {} | {} of {} | {way:?} | {r5:.3} | {r1:.3} | {mrr:.3} |",
                     set.name,
-                    answers.len()
+                    answers.len(),
+                    index.len()
                 );
                 r5
             })

@@ -1,24 +1,16 @@
-//! A model chooses a tool, the tool is called, and what came of it is printed:
+//! Calls a ready tool, as an agent would: whatever the tool does ends in words.
 //!
 //! ```text
-//! cargo run --release -p call-a-tool -- model.gguf "What is six times seven?"
+//! cargo run -p call-a-tool -- "5 km in miles"
 //! ```
 
-use ondine::app::Bounds;
+use ondine::app::{Bounds, chat::ToolCall};
 use ondine::prelude::*;
+use ondine::tools::calculator;
 
-/// Multiplies two numbers.
-#[tool(effect = read)]
-fn multiply(a: i32, b: i32) -> i64 {
-    i64::from(a) * i64::from(b)
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (model, text) = (std::env::args().nth(1), std::env::args().nth(2));
-    let llm = Llm::open(&model.unwrap_or("droplet".into()))?;
-    let tools = tools![multiply];
-    let call = llm.choose(text.unwrap_or("What is six times seven?".into()), &tools)?;
-    println!("{}({})", call.name, call.arguments);
-    println!("{}", perform(&tools[0], &call, &Context::default(), Bounds::default()).text);
-    Ok(())
+fn main() {
+    let expression = std::env::args().nth(1).unwrap_or("(3 + 4) * 6".into());
+    let arguments = serde_json::json!({ "expression": expression });
+    let call = ToolCall { id: "1".into(), name: "calculator".into(), arguments };
+    println!("{}", perform(&calculator(), &call, &Context::default(), Bounds::default()).text);
 }

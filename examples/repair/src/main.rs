@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let (judge, patterns) = (Judge::new()?, data::patterns());
-    let shelf = Shelf::new(&patterns);
+    let shelf = Shelf::new(&patterns)?;
     let (mut asked, mut right, mut with, mut without) = (0, 0, 0, 0);
     println!("| program | right pair | repaired with | tries | without |");
     println!("|---|---|---|---|---|");

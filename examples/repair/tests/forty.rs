@@ -12,7 +12,7 @@ fn looking_up_repairs_at_least_twice_as_many() {
         Err(why) => return eprintln!("skipped: {why}"),
     };
     let patterns = data::patterns();
-    let shelf = Shelf::new(&patterns);
+    let shelf = Shelf::new(&patterns).unwrap();
     let programs = data::programs();
     assert_eq!(programs.len(), 40);
     let known: Vec<_> = programs.iter().filter(|p| judge.knows(p.language)).collect();

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
 fn serve(arguments: &Arguments<'_>) -> Result<(), Failure> {
     let (runtime, _) = serve::models(arguments, Arc::new(NoLog), None, || Ok(()))?;
     let runtime = Arc::new(runtime);
-    let offer = offered::offer(runtime.clone(), runtime, &Extras::default());
+    let offer = offered::offer(runtime.clone(), runtime, &Extras::of(arguments)?);
     Ok(offer.for_caller("stdio").serve_stdio()?)
 }
 

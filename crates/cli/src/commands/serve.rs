@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     server.sessions = Some(kept::open(runtime.clone())?);
     server.keeper = Some(runtime.clone());
     server.shelf = Some(Arc::new(Stored::open()?));
-    let desk = Desk::new(Extras::default()).map_err(|error| Failure::from_error(&error))?;
+    let desk = Desk::new(Extras::of(arguments)?).map_err(|error| Failure::from_error(&error))?;
     server.guest = Some(Arc::new(desk));
     server.hosts = hosts;
     server.log = log;

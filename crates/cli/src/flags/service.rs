@@ -28,6 +28,12 @@ pub(super) const SERVED_MEMORY: Flag = flag(
     "Bytes of weights, keys, values and scratch memory together [default: three quarters of what is free]",
 );
 
+pub(super) const DEVICE: Flag = flag(
+    "device",
+    Value::Switch,
+    "Offer device functions to programs that speak MCP: timers, notes, lists, the clipboard, opening",
+);
+
 pub(super) const SERVE: CommandSpec = CommandSpec {
     name: "serve",
     about: "Serve models to all apps of this machine, over HTTP",
@@ -59,6 +65,7 @@ pub(super) const SERVE: CommandSpec = CommandSpec {
         &ONLY,
         &KEEP_ALIVE,
         &SERVED_MEMORY,
+        &DEVICE,
         &THREADS,
         &ISA,
     ],

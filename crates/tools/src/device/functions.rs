@@ -1,0 +1,483 @@
+//! The functions of a device as a table: droplet's thirty-seven, and two for the clipboard. A test
+//! compares it with droplet's own.
+
+use ondine_app::Effect;
+
+/// One function.
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) about_zh: &'static str,
+    pub(super) effect: Effect,
+    pub(super) group: Group,
+    pub(super) parameters: &'static [Parameter],
+}
+
+/// One parameter.
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) required: bool,
+    /// The words it may be; any text where there are none.
+    pub(super) words: &'static [&'static str],
+}
+
+/// Functions that one method of the device serves.
+#[derive(Clone, Copy)]
+pub(super) enum Group {
+    Alarm,
+    Timer,
+    Reminder,
+    Calendar,
+    Clock,
+    Weather,
+    List,
+    Note,
+    Media,
+    Volume,
+    Home,
+    Message,
+    Call,
+    Contact,
+    App,
+    Setting,
+    Camera,
+    Navigate,
+    Compute,
+    Clipboard,
+}
+
+const fn function(
+    name: &'static str,
+    about: &'static str,
+    about_zh: &'static str,
+    effect: Effect,
+    group: Group,
+    parameters: &'static [Parameter],
+) -> Function {
+    Function { name, about, about_zh, effect, group, parameters }
+}
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    function(
+        "alarm_set",
+        "Set an alarm",
+        "设置闹钟",
+        Effect::Write,
+        Group::Alarm,
+        &[
+            Parameter { name: "time", required: true, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+            Parameter { name: "label", required: false, words: &[] },
+            Parameter { name: "repeat", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "alarm_query",
+        "List or ask about alarms",
+        "查询闹钟",
+        Effect::Read,
+        Group::Alarm,
+        &[
+            Parameter { name: "date", required: false, words: &[] },
+            Parameter { name: "time", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "alarm_cancel",
+        "Cancel an alarm",
+        "取消闹钟",
+        Effect::Write,
+        Group::Alarm,
+        &[
+            Parameter { name: "time", required: false, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "timer_set",
+        "Start a countdown timer",
+        "设置倒计时",
+        Effect::Write,
+        Group::Timer,
+        &[
+            Parameter { name: "duration", required: true, words: &[] },
+            Parameter { name: "label", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "reminder_set",
+        "Remind the user of something",
+        "设置提醒",
+        Effect::Write,
+        Group::Reminder,
+        &[
+            Parameter { name: "text", required: true, words: &[] },
+            Parameter { name: "time", required: false, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "calendar_add",
+        "Put an event into the calendar",
+        "添加日程",
+        Effect::Write,
+        Group::Calendar,
+        &[
+            Parameter { name: "event", required: true, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+            Parameter { name: "time", required: false, words: &[] },
+            Parameter { name: "person", required: false, words: &[] },
+            Parameter { name: "place", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "calendar_query",
+        "Ask about events",
+        "查询日程",
+        Effect::Read,
+        Group::Calendar,
+        &[
+            Parameter { name: "date", required: false, words: &[] },
+            Parameter { name: "event", required: false, words: &[] },
+            Parameter { name: "time", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "calendar_remove",
+        "Delete an event",
+        "删除日程",
+        Effect::Write,
+        Group::Calendar,
+        &[
+            Parameter { name: "event", required: false, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+            Parameter { name: "time", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "clock_query",
+        "Ask for the time or the date, here or elsewhere",
+        "查询时间或日期",
+        Effect::Read,
+        Group::Clock,
+        &[
+            Parameter { name: "place", required: false, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "weather_query",
+        "Ask about the weather",
+        "查询天气",
+        Effect::Read,
+        Group::Weather,
+        &[
+            Parameter { name: "place", required: false, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+            Parameter { name: "condition", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "list_add",
+        "Add an item to a list, or make a list",
+        "添加到清单",
+        Effect::Write,
+        Group::List,
+        &[
+            Parameter { name: "item", required: false, words: &[] },
+            Parameter { name: "list", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "list_query",
+        "Read a list",
+        "查看清单",
+        Effect::Read,
+        Group::List,
+        &[Parameter { name: "list", required: false, words: &[] }],
+    ),
+    function(
+        "list_remove",
+        "Remove an item or a list",
+        "从清单删除",
+        Effect::Write,
+        Group::List,
+        &[
+            Parameter { name: "item", required: false, words: &[] },
+            Parameter { name: "list", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "note_create",
+        "Write a note",
+        "新建笔记",
+        Effect::Write,
+        Group::Note,
+        &[Parameter { name: "text", required: true, words: &[] }],
+    ),
+    function(
+        "music_play",
+        "Play music",
+        "播放音乐",
+        Effect::Write,
+        Group::Media,
+        &[
+            Parameter { name: "song", required: false, words: &[] },
+            Parameter { name: "artist", required: false, words: &[] },
+            Parameter { name: "genre", required: false, words: &[] },
+            Parameter { name: "playlist", required: false, words: &[] },
+            Parameter { name: "album", required: false, words: &[] },
+            Parameter { name: "service", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "playlist_add",
+        "Add to a playlist",
+        "加入歌单",
+        Effect::Write,
+        Group::Media,
+        &[
+            Parameter { name: "playlist", required: true, words: &[] },
+            Parameter { name: "song", required: false, words: &[] },
+            Parameter { name: "artist", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "media_control",
+        "Pause, resume, skip, stop, shuffle or repeat what plays",
+        "媒体控制",
+        Effect::Write,
+        Group::Media,
+        &[Parameter {
+            name: "action",
+            required: true,
+            words: &["pause", "resume", "next", "previous", "stop", "shuffle", "repeat"],
+        }],
+    ),
+    function(
+        "radio_play",
+        "Play a radio station",
+        "播放电台",
+        Effect::Write,
+        Group::Media,
+        &[Parameter { name: "station", required: false, words: &[] }],
+    ),
+    function(
+        "podcast_play",
+        "Play a podcast",
+        "播放播客",
+        Effect::Write,
+        Group::Media,
+        &[
+            Parameter { name: "name", required: false, words: &[] },
+            Parameter { name: "topic", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "audiobook_play",
+        "Play or resume an audiobook",
+        "播放有声书",
+        Effect::Write,
+        Group::Media,
+        &[
+            Parameter { name: "title", required: false, words: &[] },
+            Parameter { name: "author", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "volume_set",
+        "Change the volume",
+        "调节音量",
+        Effect::Write,
+        Group::Volume,
+        &[
+            Parameter {
+                name: "direction",
+                required: false,
+                words: &["up", "down", "mute", "unmute"],
+            },
+            Parameter { name: "level", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "light_set",
+        "Switch, dim or colour lights",
+        "控制灯光",
+        Effect::Write,
+        Group::Home,
+        &[
+            Parameter { name: "place", required: false, words: &[] },
+            Parameter { name: "state", required: false, words: &["on", "off"] },
+            Parameter { name: "brightness", required: false, words: &[] },
+            Parameter { name: "color", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "device_switch",
+        "Switch a device on or off, open or close it",
+        "开关设备",
+        Effect::Write,
+        Group::Home,
+        &[
+            Parameter { name: "device", required: true, words: &[] },
+            Parameter { name: "state", required: true, words: &["on", "off"] },
+            Parameter { name: "place", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "climate_set",
+        "Set the heating or cooling",
+        "设置温度",
+        Effect::Write,
+        Group::Home,
+        &[
+            Parameter { name: "temperature", required: true, words: &[] },
+            Parameter { name: "place", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "vacuum_start",
+        "Start the vacuum cleaner",
+        "启动扫地机器人",
+        Effect::Write,
+        Group::Home,
+        &[Parameter { name: "place", required: false, words: &[] }],
+    ),
+    function(
+        "message_send",
+        "Send a text message",
+        "发送短信",
+        Effect::Irreversible,
+        Group::Message,
+        &[
+            Parameter { name: "person", required: true, words: &[] },
+            Parameter { name: "text", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "email_send",
+        "Write or send an e-mail",
+        "发送邮件",
+        Effect::Irreversible,
+        Group::Message,
+        &[
+            Parameter { name: "person", required: false, words: &[] },
+            Parameter { name: "subject", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "email_query",
+        "Ask about e-mail received",
+        "查询邮件",
+        Effect::Read,
+        Group::Message,
+        &[
+            Parameter { name: "person", required: false, words: &[] },
+            Parameter { name: "date", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "call_make",
+        "Call a person or number",
+        "拨打电话",
+        Effect::Irreversible,
+        Group::Call,
+        &[Parameter { name: "person", required: true, words: &[] }],
+    ),
+    function(
+        "contact_query",
+        "Look up a contact's details",
+        "查询联系人",
+        Effect::Read,
+        Group::Contact,
+        &[
+            Parameter { name: "person", required: true, words: &[] },
+            Parameter { name: "field", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "contact_add",
+        "Add a contact",
+        "添加联系人",
+        Effect::Write,
+        Group::Contact,
+        &[
+            Parameter { name: "person", required: false, words: &[] },
+            Parameter { name: "address", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "app_open",
+        "Open an app or a game",
+        "打开应用",
+        Effect::Write,
+        Group::App,
+        &[Parameter { name: "app", required: true, words: &[] }],
+    ),
+    function(
+        "setting_set",
+        "Change a setting of the device (Wi-Fi, Bluetooth, do not disturb, flashlight ...)",
+        "更改系统设置",
+        Effect::Write,
+        Group::Setting,
+        &[
+            Parameter { name: "setting", required: true, words: &[] },
+            Parameter { name: "state", required: false, words: &["on", "off"] },
+        ],
+    ),
+    function(
+        "camera_capture",
+        "Take a photo or video",
+        "拍照或录像",
+        Effect::Write,
+        Group::Camera,
+        &[Parameter { name: "mode", required: true, words: &["photo", "video"] }],
+    ),
+    function(
+        "navigate",
+        "Directions or traffic to a place",
+        "导航",
+        Effect::Write,
+        Group::Navigate,
+        &[
+            Parameter { name: "destination", required: false, words: &[] },
+            Parameter { name: "mode", required: false, words: &[] },
+        ],
+    ),
+    function(
+        "calculate",
+        "Work out arithmetic",
+        "计算",
+        Effect::Read,
+        Group::Compute,
+        &[Parameter { name: "expression", required: true, words: &[] }],
+    ),
+    function(
+        "unit_convert",
+        "Convert between units of measure",
+        "单位换算",
+        Effect::Read,
+        Group::Compute,
+        &[
+            Parameter { name: "value", required: true, words: &[] },
+            Parameter { name: "unit_from", required: false, words: &[] },
+            Parameter { name: "unit_to", required: true, words: &[] },
+        ],
+    ),
+    function(
+        "clipboard_read",
+        "Read the text of the clipboard",
+        "读取剪贴板",
+        Effect::Read,
+        Group::Clipboard,
+        &[],
+    ),
+    function(
+        "clipboard_write",
+        "Put a text into the clipboard",
+        "写入剪贴板",
+        Effect::Write,
+        Group::Clipboard,
+        &[Parameter { name: "text", required: true, words: &[] }],
+    ),
+];
