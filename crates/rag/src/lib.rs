@@ -36,9 +36,11 @@
 //! | `vectors`, `graph`, `embedder` | passages by their meaning |
 //! | `table` | vectors without a model, the default |
 //! | `read`, `chunk` | documents to blocks to passages |
+//! | `answer` | what a model is asked about passages, and what it cited |
 //! | `error` | what can go wrong |
 
 mod add;
+mod answer;
 mod change;
 mod chunk;
 mod embedder;
@@ -58,9 +60,10 @@ mod walk;
 mod words;
 
 pub use add::{Report, Step};
+pub use answer::{Citation, citation, citations, fitting, messages, quoted};
 pub use chunk::{Chunk, chunks};
 pub use embedder::Embedder;
 pub use error::{RagError, Unread};
-pub use index::{Found, Index, Listed, Mode, Query, Rerank};
+pub use index::{Found, Fusion, Index, Listed, Mode, Query, Rerank};
 pub use read::{Block, Document, Kind, Shape, read};
 pub use table::{ROWS_MAX, TEXT_BYTES_MAX, Table, TableError, WIDTH_MAX};
