@@ -13,6 +13,7 @@ pub(crate) mod ls;
 pub(crate) mod mcp;
 pub(crate) mod perplexity;
 pub(crate) mod pull;
+pub(crate) mod rag;
 pub(crate) mod rm;
 pub(crate) mod rollback;
 pub(crate) mod run;

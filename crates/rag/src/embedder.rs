@@ -6,6 +6,7 @@ use ondine_chat::Embed;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RagError;
+use crate::table::Table;
 use crate::vectors::WIDTH_MAX;
 
 /// What every embedder is asked, to be known again by what it says.
@@ -35,6 +36,11 @@ impl Embedder {
     /// `name` is also the model that is asked for, where `embed` has several.
     pub fn new(name: impl Into<String>, embed: Arc<dyn Embed>) -> Embedder {
         Embedder { name: name.into(), embed }
+    }
+
+    /// The table of vectors that ships with the program.
+    pub fn table() -> Embedder {
+        Embedder::new(Table::NAME, Arc::new(Table::embedded()))
     }
 
     /// What it is called.

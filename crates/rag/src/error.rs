@@ -134,8 +134,9 @@ pub enum Unread {
 }
 
 impl Unread {
-    /// Whether it is a document that should have been read: a picture is none.
+    /// Whether it is a document that should have been read: a picture is none, and where nothing is
+    /// written nothing is missing.
     pub fn is_failure(&self) -> bool {
-        !matches!(self, Unread::NotDocument(_))
+        !matches!(self, Unread::NotDocument(_) | Unread::Empty)
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ondine_app::{Hit, Retrieve, RetrieveError};
+use ondine_app::{Hit, Retrieve, RetrieveError, trace};
 
 use crate::embedder::{Embedder, Mark};
 use crate::error::{RagError, at};
@@ -23,11 +23,6 @@ const EXACT_MAX: usize = 100_000;
 pub(crate) const SEARCH: usize = 160;
 /// How many passages each search gives to the fusion, at least.
 const DEPTH: usize = 100;
-/// The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009). With two lists their 60
-/// lets what both have far down beat what one has first, such as an answer in another language.
-const RANK: f64 = 10.0;
-/// What a place in the search by meaning counts beside one in the search by words.
-const MEANING: f64 = 0.8;
 /// More passages than this are not given at once.
 const K_MAX: usize = 10_000;
 
@@ -53,10 +48,28 @@ pub struct Query {
     pub mode: Mode,
     /// Documents of this folder, or this document alone: parts of a path with `/` between them.
     pub below: Option<String>,
-    /// How much a place in the search by words counts in the fusion.
-    pub words_weight: f64,
-    /// How much a place in the search by meaning counts.
-    pub meaning_weight: f64,
+    /// How much a place in each list counts in the fusion.
+    pub fusion: Fusion,
+}
+
+/// Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): a passage gets, from each list that it
+/// stands in, `weight / (rank + place)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fusion {
+    /// What is added to every place, counted from 1: the more, the less the first places count.
+    pub rank: f64,
+    /// The weight of the search by words.
+    pub words: f64,
+    /// The weight of the search by meaning.
+    pub meaning: f64,
+}
+
+impl Default for Fusion {
+    fn default() -> Fusion {
+        // The constant of 60 is for many long lists. Of two lists it lets what both have far down beat
+        // what one has first, which is where answers in another language are (decision 23).
+        Fusion { rank: 10.0, words: 1.0, meaning: 0.8 }
+    }
 }
 
 /// Which searches take part.
@@ -74,14 +87,7 @@ pub enum Mode {
 impl Query {
     /// Five passages, by words and by meaning.
     pub fn new(text: impl Into<String>) -> Query {
-        Query {
-            text: text.into(),
-            k: 5,
-            mode: Mode::Fused,
-            below: None,
-            words_weight: 1.0,
-            meaning_weight: MEANING,
-        }
+        Query { text: text.into(), k: 5, mode: Mode::Fused, below: None, fusion: Fusion::default() }
     }
 
     /// So many passages.
@@ -252,7 +258,7 @@ impl Index {
         let ranked = match query.mode {
             Mode::Words => words,
             Mode::Meaning => meaning,
-            Mode::Fused => fuse(&[(&words, query.words_weight), (&meaning, query.meaning_weight)]),
+            Mode::Fused => fuse(&words, &meaning, query.fusion),
         };
         ranked.into_iter().take(k).map(|(key, score)| found(&view, key, score)).collect()
     }
@@ -324,8 +330,11 @@ impl Index {
 
 impl Retrieve for Index {
     fn retrieve(&self, question: &str, k: usize) -> Result<Vec<Hit>, RetrieveError> {
-        let found = self.search(&Query::new(question).k(k))?;
-        Ok(found.into_iter().map(|found| found.hit).collect())
+        let span = trace::retrieval("rag", question, k);
+        let found = span.in_scope(|| self.search(&Query::new(question).k(k)))?;
+        let hits: Vec<Hit> = found.into_iter().map(|found| found.hit).collect();
+        trace::found(&span, &hits);
+        Ok(hits)
     }
 }
 
@@ -356,12 +365,12 @@ fn by_words(
     Ok(found.into_iter().map(|(key, score)| (key, f64::from(score))).collect())
 }
 
-/// Reciprocal rank fusion: each list gives `weight / (RANK + place)` to what stands in it.
-fn fuse(lists: &[(&[(u64, f64)], f64)]) -> Vec<(u64, f64)> {
+/// Both lists as one, best first.
+fn fuse(words: &[(u64, f64)], meaning: &[(u64, f64)], fusion: Fusion) -> Vec<(u64, f64)> {
     let mut scores: HashMap<u64, f64> = HashMap::new();
-    for (list, weight) in lists {
-        for (at, (key, _)) in list.iter().enumerate() {
-            *scores.entry(*key).or_default() += weight / (RANK + at as f64 + 1.0);
+    for (list, weight) in [(words, fusion.words), (meaning, fusion.meaning)] {
+        for (place, (key, _)) in (1..).zip(list) {
+            *scores.entry(*key).or_default() += weight / (fusion.rank + f64::from(place));
         }
     }
     let mut all: Vec<(u64, f64)> = scores.into_iter().collect();

@@ -8,12 +8,12 @@
 //! rank. An index is [`Retrieve`](ondine_app::Retrieve), which is all that the framework asks for.
 //!
 //! ```
-//! use ondine_rag::{Index, Query};
+//! use ondine_rag::{Embedder, Index, Query};
 //!
 //! # let folder = std::env::temp_dir().join(format!("ondine-rag-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(folder.join("notes"))?;
 //! # std::fs::write(folder.join("notes/tea.md"), "# Tea\n\nGreen tea wants water of 80 degrees.\n")?;
-//! let index = Index::create(&folder.join("index"), None)?;        // None: by words alone
+//! let index = Index::create(&folder.join("index"), Some(Embedder::table()))?;
 //! index.add(&folder.join("notes"), |_| true)?;
 //! let found = index.search(&Query::new("how hot is the water for green tea?"))?;
 //! assert_eq!((found[0].hit.path.as_str(), found[0].hit.line_end), ("tea.md", 3));
@@ -24,7 +24,7 @@
 //! Documents are strangers' work: each is read within bounds, and one that cannot be read is named in the
 //! [`Report`] while the others are indexed. A process that is killed while it changes an index leaves the
 //! state that was there before. The crate knows no model: whoever makes vectors is
-//! [`Embed`](ondine_chat::Embed).
+//! [`Embed`](ondine_chat::Embed), by default the [`Table`] that ships with the program.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -36,9 +36,11 @@
 //! | `vectors`, `graph`, `embedder` | passages by their meaning |
 //! | `table` | vectors without a model, the default |
 //! | `read`, `chunk` | documents to blocks to passages |
+//! | `answer` | what a model is asked about passages, and what it cited |
 //! | `error` | what can go wrong |
 
 mod add;
+mod answer;
 mod change;
 mod chunk;
 mod embedder;
@@ -58,9 +60,10 @@ mod walk;
 mod words;
 
 pub use add::{Report, Step};
+pub use answer::{Citation, citation, citations, fitting, messages, quoted};
 pub use chunk::{Chunk, chunks};
 pub use embedder::Embedder;
 pub use error::{RagError, Unread};
-pub use index::{Found, Index, Listed, Mode, Query, Rerank};
+pub use index::{Found, Fusion, Index, Listed, Mode, Query, Rerank};
 pub use read::{Block, Document, Kind, Shape, read};
 pub use table::{ROWS_MAX, TEXT_BYTES_MAX, Table, TableError, WIDTH_MAX};

@@ -1,6 +1,6 @@
-//! The commands of the application framework: evaluations and traces.
+//! The commands of the application framework: retrieval, evaluations and traces.
 
-use super::{CommandSpec, Flag, ISA, JSON, MEMORY, MODEL, THREADS, Value, flag};
+use super::{CommandSpec, Flag, ISA, JSON, MAX_TOKENS, MEMORY, MODEL, SEED, THREADS, Value, flag};
 use crate::commands;
 
 pub(super) const EVAL: CommandSpec = CommandSpec {
@@ -40,6 +40,54 @@ pub(super) const EVAL: CommandSpec = CommandSpec {
         &JSON,
     ],
     run: commands::eval::run,
+};
+
+pub(super) const RAG: CommandSpec = CommandSpec {
+    name: "rag",
+    about: "Index folders of documents, and find passages or answers in them",
+    more: "`rag add FOLDER` reads text, Markdown, HTML, PDF, DOCX and source code into an index, or brings it \
+           up to\ndate: only what changed is read, and what is gone leaves the index and the disk. What cannot \
+           be read is\nnamed, the rest is indexed, and the exit code is 1. Hidden files, caches and links are \
+           left out.\n\n`rag search` gives passages with file and lines, by their words and by their meaning \
+           together. `rag ask` has a\nmodel (-m) answer from them and cite them; without a model that chats, the \
+           answer is the passages,\nquoted. `rag ls` lists documents, `rag rm PATH` removes some, also their text \
+           from the disk. The index\nis one folder: remove it, and it is gone.\n\nVectors are of a small table \
+           in English and Chinese inside this program, or of an encoder (--embedder),\nwhich is then named each \
+           time; --anew has a whole index embedded by another one.\n\nExamples:\n  \
+           ondine rag add ~/notes\n  \
+           ondine rag search \"how to descale the kettle\" -k 3 --json\n  \
+           ondine rag ask \"怎么清洗水壶？\" -m model.gguf",
+    flags: &[
+        &Flag {
+            required: true,
+            ..flag("action", Value::Word("add|search|ask|ls|rm"), "What to do")
+        },
+        &flag("words", Value::Words("WORDS"), "A folder to add, a question, or paths to remove"),
+        &Flag {
+            default: Some(".ondine-rag"),
+            ..flag("index", Value::Path("DIR"), "The index's folder")
+        },
+        &Flag {
+            short: Some('k'),
+            default: Some("5"),
+            ..flag("passages", Value::Count { min: 1, max: 1000 }, "Passages that are looked for")
+        },
+        &flag("below", Value::Text("PATH"), "Look only into this document or folder of the index"),
+        &flag(
+            "embedder",
+            Value::Path("MODEL"),
+            "An encoder that makes the vectors [default: the table inside this program]",
+        ),
+        &flag("anew", Value::Switch, "With add: embed all passages anew, by this embedder"),
+        &MODEL,
+        &Flag { default: Some("512"), ..MAX_TOKENS },
+        &SEED,
+        &THREADS,
+        &ISA,
+        &MEMORY,
+        &JSON,
+    ],
+    run: commands::rag::run,
 };
 
 pub(super) const TRACE: CommandSpec = CommandSpec {
