@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn no_term_of_a_removed_document_stays_on_the_disk() {
-        let folder = crate::scratch::folder("keywords");
+        let folder = crate::tests::folder("keywords");
         let mut writer = KeywordWriter::open(&folder).unwrap();
         assert!(Keywords::open(&folder).unwrap().is_none(), "nothing was committed");
         writer.add(1, 10, "a.md", &chunk("common words and zebrafish")).unwrap();
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn questions_of_marks_or_of_a_million_words_do_no_harm() {
-        let folder = crate::scratch::folder("questions");
+        let folder = crate::tests::folder("questions");
         let mut writer = KeywordWriter::open(&folder).unwrap();
         writer.add(1, 10, "a.md", &chunk("text")).unwrap();
         writer.commit(1).unwrap();

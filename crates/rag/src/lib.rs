@@ -50,10 +50,10 @@ mod index;
 mod keywords;
 mod manifest;
 mod read;
-#[cfg(test)]
-mod scratch;
 mod segment;
 mod table;
+#[cfg(test)]
+mod tests;
 mod vectors;
 mod view;
 mod walk;

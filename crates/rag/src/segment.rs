@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_every_flipped_byte_is_seen() {
-        let folder = crate::scratch::folder("segment");
+        let folder = crate::tests::folder("segment");
         let path = folder.join("a");
         let chunk = |n: usize| Chunk {
             text: format!("passage {n} 段落"),

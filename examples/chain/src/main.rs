@@ -71,7 +71,7 @@ fn desk(
         Ok::<_, StepError>(Desk { answer, ..desk })
     });
     let write = step("write", move |desk: Desk| {
-        let answer = own.ask(&format!("{} Before: {}", desk.request, desk.answer))?;
+        let answer = own.ask(format!("{} Before: {}", desk.request, desk.answer))?;
         Ok::<_, StepError>(Desk { answer, ..desk })
     });
     let ways = [("write", "the answer can be better"), (END, "the answer is good")];
