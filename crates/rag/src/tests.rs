@@ -1,4 +1,4 @@
-//! Folders for tests.
+//! Empty folders for the tests of this crate, each with a name that no other test has.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
