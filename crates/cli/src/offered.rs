@@ -13,6 +13,7 @@ use ondine_tools::device::Notice;
 use ondine_tools::{Desktop, device_tools};
 use serde_json::{Value, json};
 
+use crate::commands::rag;
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::model::DROPLET;
@@ -59,6 +60,9 @@ impl Extras {
             let desktop = Desktop::open(&folder, Arc::new(told))
                 .map_err(|error| Failure::from(error).at(folder.display()))?;
             extras.tools = device_tools(Arc::new(desktop));
+        }
+        if let Some(place) = arguments.path("rag") {
+            extras.retrieve = Some(Arc::new(rag::retriever(place)?));
         }
         Ok(extras)
     }

@@ -65,6 +65,11 @@ fn failed(error: RagError) -> Failure {
     Failure::from_error(&error).hint(hint)
 }
 
+/// What is indexed in a folder, to be looked up by others: with the table's vectors.
+pub(crate) fn retriever(place: &Path) -> Result<Index, Failure> {
+    Index::open(place, Some(Embedder::table())).map_err(failed)
+}
+
 /// Where the index is.
 fn place<'a>(arguments: &Arguments<'a>) -> Result<&'a Path, Failure> {
     arguments.path_needed("index")

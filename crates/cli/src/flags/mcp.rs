@@ -1,6 +1,6 @@
 //! The row of the command that speaks the Model Context Protocol.
 
-use super::service::{DEVICE, KEEP_ALIVE, MODELS, ONLY, SERVED_MEMORY};
+use super::service::{DEVICE, KEEP_ALIVE, MODELS, ONLY, RAG, SERVED_MEMORY};
 use super::{CommandSpec, ISA, JSON, THREADS, Value, flag};
 use crate::commands;
 
@@ -28,6 +28,7 @@ pub(super) const MCP: CommandSpec = CommandSpec {
         &KEEP_ALIVE,
         &SERVED_MEMORY,
         &DEVICE,
+        &RAG,
         &THREADS,
         &ISA,
         &JSON,

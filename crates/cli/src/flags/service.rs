@@ -34,6 +34,12 @@ pub(super) const DEVICE: Flag = flag(
     "Offer device functions to programs that speak MCP: timers, notes, lists, the clipboard, opening",
 );
 
+pub(super) const RAG: Flag = flag(
+    "rag",
+    Value::Path("DIR"),
+    "Offer search in the index of this folder (`ondine rag add`) to programs that speak MCP",
+);
+
 pub(super) const SERVE: CommandSpec = CommandSpec {
     name: "serve",
     about: "Serve models to all apps of this machine, over HTTP",
@@ -66,6 +72,7 @@ pub(super) const SERVE: CommandSpec = CommandSpec {
         &KEEP_ALIVE,
         &SERVED_MEMORY,
         &DEVICE,
+        &RAG,
         &THREADS,
         &ISA,
     ],

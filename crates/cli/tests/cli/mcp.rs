@@ -63,3 +63,29 @@ fn what_a_program_offers_is_listed() {
     let ended = command(&["mcp"]).env("ONDINE_HOME", home.path("")).output().unwrap();
     assert!(ended.stdout.is_empty(), "nothing but the protocol on standard output");
 }
+
+#[test]
+fn an_index_and_the_device_are_offered_where_that_is_asked() {
+    let (home, folder) = (Folder::new(), Folder::new());
+    std::fs::write(folder.path("tides.md"), "# Tides\n\nThe harbour is dry at low tide.\n")
+        .unwrap();
+    let (documents, index) = (folder.path(""), home.path("index"));
+    ondine(&["rag", "add", &documents, "--index", &index]).ok();
+    let binary = env!("CARGO_BIN_EXE_ondine");
+    let names = |flags: &[&str]| -> Vec<String> {
+        let line = ["mcp", "tools", "--json", "--env", "ONDINE_HOME", "--", binary, "mcp"];
+        let seen = with_home(&home, &[&line, flags].concat()).output().unwrap();
+        let tools = finish(seen).json()["tools"].as_array().unwrap().clone();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let plain = names(&[]);
+    assert!(!plain.iter().any(|name| name == "mcp_search" || name == "mcp_timer_set"), "{plain:?}");
+    let all = names(&["--rag", &index, "--device"]);
+    for name in ["mcp_search", "mcp_timer_set", "mcp_device_call"] {
+        assert!(all.iter().any(|other| other == name), "{name} is not among {all:?}");
+    }
+    // What cannot be taken back is not offered to whoever asks.
+    assert!(!all.iter().any(|name| name == "mcp_message_send"), "{all:?}");
+    let missing = with_home(&home, &["mcp", "--rag", &home.path("nothing")]).output().unwrap();
+    assert!(finish(missing).fails(1).contains("ondine rag add"));
+}
