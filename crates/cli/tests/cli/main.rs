@@ -16,6 +16,7 @@ mod measures;
 mod publisher;
 #[path = "../../../server/tests/server/python.rs"]
 mod python;
+mod rag;
 #[path = "../../../server/tests/server/common.rs"]
 mod served;
 #[allow(dead_code, reason = "the tests of the store use more of it")]
