@@ -18,6 +18,12 @@ impl Quick {
         let secret = RandomState::new();
         Quick { factor: secret.hash_one(0u8) | 1, state: secret.hash_one(1u8) }
     }
+
+    /// One whose factor has these low bits, as a secret may happen to have.
+    #[cfg(test)]
+    pub(crate) fn with_low_bits(self, bits: u64) -> Quick {
+        Quick { factor: self.factor >> 20 << 20 | bits, ..self }
+    }
 }
 
 /// At most eight bytes as a number, another one for each other text of the same length. The pieces
@@ -71,7 +77,10 @@ impl Hasher for Quick {
     }
 
     fn finish(&self) -> u64 {
-        self.state
+        // Numbers in a row times a factor whose low bits happen to be small fill slots in a row; what
+        // stands above them does not.
+        let mixed = (self.state ^ self.state >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
     }
 }
 

@@ -89,13 +89,19 @@ mod tests {
         ];
         for (name, member) in families {
             let count = 21_000;
-            let mut merges = Merges::with_room(count as usize);
-            let family = (0..count).map(|i| (member(i), Merge { rank: i, result: 0 }));
-            merges.insert_all(&family.collect::<Vec<_>>());
-            let longest =
-                merges.slots.longest_way(|n| merges.hash(merges.entries[n as usize].pair));
-            // Two thirds full, the longest of so many is near 60; a pile would have thousands.
-            assert!(longest < 400, "{name}: a look-up walks {longest} slots");
+            for secret in 0..64 {
+                let mut merges = Merges::with_room(count as usize);
+                if secret > 0 {
+                    // Factors whose low bits are as small as they can be: one secret in some hundreds.
+                    merges.hasher = merges.hasher.with_low_bits(2 * secret - 1);
+                }
+                let family = (0..count).map(|i| (member(i), Merge { rank: i, result: 0 }));
+                merges.insert_all(&family.collect::<Vec<_>>());
+                let longest =
+                    merges.slots.longest_way(|n| merges.hash(merges.entries[n as usize].pair));
+                // Two thirds full, the longest of so many is near 60; a pile would have thousands.
+                assert!(longest < 400, "{name}: a look-up walks {longest} slots");
+            }
         }
     }
 }
