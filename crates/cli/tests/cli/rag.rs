@@ -116,15 +116,24 @@ fn ctrl_c_leaves_the_index_as_it_was() {
     let folder = Folder::new();
     let (docs, index) = (documents(&folder), folder.path("index"));
     ondine(&["rag", "add", &docs, "--index", &index]).ok();
-    for n in 0..3000 {
-        folder.file(&format!("docs/{n}.txt"), format!("number {n}. ").repeat(400));
+    // More than fits the first file of passages: once that stands there, much is left to do.
+    for n in 0..600 {
+        folder.file(&format!("docs/{n}.txt"), format!("number {n}. ").repeat(6000));
     }
-    let child = command(&["rag", "add", &docs, "--index", &index])
+    let files = || {
+        let entries = fs::read_dir(&index).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("p-")).count()
+    };
+    let before = files();
+    let mut child = command(&["rag", "add", &docs, "--index", &index])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    while files() == before {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.unwrap().success());
     let output = child.wait_with_output().unwrap();
