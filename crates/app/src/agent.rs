@@ -20,6 +20,7 @@ use crate::llm::Llm;
 use crate::policy::{Grant, Policy};
 use crate::run::{Budget, Diary, Manner, Role, Run, fresh_id};
 use crate::tool::{Bounds, Tool};
+use crate::toolset::{SEARCH_TOOLS, ToolSet};
 
 /// Names of tools that lead to other roles begin so; no tool of one's own does.
 const RESERVED: &[&str] = &["ask_", "hand_to_"];
@@ -50,12 +51,14 @@ struct Member {
     role: Role,
     llm: Llm,
     tools: Vec<Arc<dyn Tool>>,
+    /// Chooses what is shown of them in each turn.
+    set: Option<ToolSet>,
 }
 
 impl Agent {
     /// Somebody of this name with this model, no tools, and nothing allowed but reading.
     pub fn new(name: impl Into<String>, llm: Llm) -> Agent {
-        let member = Member { role: Role::new(name, ""), llm, tools: Vec::new() };
+        let member = Member { role: Role::new(name, ""), llm, tools: Vec::new(), set: None };
         Agent {
             members: vec![member],
             policy: Policy::default(),
@@ -101,6 +104,36 @@ impl Agent {
             first.tools.push(tool);
         }
         self
+    }
+
+    /// May call all of this set. Where the set has a budget, its model is shown in each turn what that turn's
+    /// words ask for, and finds the rest with `search_tools`; a tool that is added beside the set is shown
+    /// always.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use ondine_app::{Agent, Ended, Llm, Reply, ScriptedModel, ToolSet, tool};
+    /// /// Adds two numbers.
+    /// #[tool(effect = read)]
+    /// fn add(
+    ///     /// one of them
+    ///     a: i64,
+    ///     /// the other
+    ///     b: i64,
+    /// ) -> i64 {
+    ///     a + b
+    /// }
+    /// # let llm = Llm::new(Arc::new(ScriptedModel::new([Reply::text("Five.")])));
+    /// let set = ToolSet::of([Arc::new(add) as _])?.budgeted(600, &[])?;
+    /// let ended = Agent::new("clerk", llm).toolset(set).task("add 2 and 3").go()?;
+    /// assert!(matches!(ended, Ended::Done { .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn toolset(self, set: ToolSet) -> Agent {
+        let search = set.get(SEARCH_TOOLS).cloned();
+        let mut agent = self.tools(set.iter().cloned().chain(search));
+        agent.first().set = set.is_budgeted().then_some(set);
+        agent
     }
 
     /// Phone a friend: may ask this agent, whose answer is the result of a call. What the friend may do

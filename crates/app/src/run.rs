@@ -188,6 +188,16 @@ impl Run {
 
     /// What it needs in order to go on.
     pub fn next(&self) -> Need {
+        self.need(None)
+    }
+
+    /// The same, where a model that is to be asked is shown these of its role's own tools, in this order.
+    /// It may call the others too: what is shown saves its window, and forbids nothing.
+    pub fn next_showing(&self, tools: &[String]) -> Need {
+        self.need(Some(tools))
+    }
+
+    fn need(&self, shown: render::Shown<'_>) -> Need {
         match &self.end {
             Some(Ok(answer)) => return Need::Done(answer.clone()),
             Some(Err(failure)) => return Need::Failed(failure.clone()),
@@ -196,7 +206,7 @@ impl Run {
         let frame = self.top();
         match &frame.phase {
             Phase::Asking => {
-                let mut request = render::request(frame, &self.cast);
+                let mut request = render::request(frame, &self.cast, shown);
                 let left = self.budget.tokens.map(|most| most.saturating_sub(self.spent.tokens()));
                 let left = left.map(|left| usize::try_from(left).unwrap_or(usize::MAX).max(1));
                 request.max_tokens = [request.max_tokens, left].into_iter().flatten().min();
@@ -266,7 +276,7 @@ impl Run {
 
     /// The conversation on top, as its model is shown it.
     pub fn messages(&self) -> Vec<ondine_chat::Message> {
-        render::messages(self.top(), &self.cast)
+        render::messages(self.top(), &self.cast, None)
     }
 
     /// Whether a call was begun of which it is not known what came of it: whoever goes on with the run

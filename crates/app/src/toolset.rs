@@ -131,7 +131,9 @@ impl Chosen {
         let Ok(result) = serde_json::from_str::<Value>(observation) else { return };
         let found = result["tools"].as_array().into_iter().flatten();
         let names = found.filter_map(|tool| tool["name"].as_str());
-        self.found.extend(names.take(FOUND_MAX).map(String::from));
+        // What is last in here is wanted most: of one search, its first.
+        let names: Vec<String> = names.take(FOUND_MAX).map(String::from).collect();
+        self.found.extend(names.into_iter().rev());
         // A model that searches again and again before its next turn keeps its last finds.
         let surplus = self.found.len().saturating_sub(4 * FOUND_MAX);
         self.found.drain(..surplus);
@@ -267,6 +269,11 @@ impl ToolSet {
     /// How many tools there are.
     pub fn len(&self) -> usize {
         self.tools.len()
+    }
+
+    /// Whether a model is shown only some of them in a turn.
+    pub fn is_budgeted(&self) -> bool {
+        self.budget.is_some()
     }
 
     /// Whether there are none.

@@ -258,6 +258,17 @@ pub fn agent(name: &str, id: &str) -> Span {
     )
 }
 
+/// A step of a chain or a graph; `path` tells it from the other steps of that name.
+pub fn step(name: &str, path: &str) -> Span {
+    info_span!(
+        "step",
+        otel.name = format!("step {name}").trim_end(),
+        ondine.step.name = name,
+        ondine.step.path = path,
+        error.type = field::Empty,
+    )
+}
+
 /// A chain, a graph or a company at work.
 pub fn workflow(name: &str) -> Span {
     info_span!(

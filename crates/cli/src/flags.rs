@@ -768,6 +768,8 @@ mod tests {
                 "--below",
                 "--embedder",
                 "--anew",
+                "--trace",
+                "--full",
                 "-m",
                 "--json",
             ],

@@ -33,6 +33,7 @@ pub(super) fn ask(
     mut piece: impl FnMut(&str),
 ) -> Result<Answer, Silence> {
     let span = trace::chat(&request);
+    trace::prompt(&span, &**llm.chat(), &request);
     let (sender, events) = mpsc::channel();
     let (theirs, asked) = (llm.clone(), sender.clone());
     let within = span.clone();

@@ -1,10 +1,11 @@
 //! Drives a run: asks what it needs asked, performs what it says is to be performed, and keeps all of
 //! it in a diary before anything follows from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ondine_chat::{ChatError, Request};
+use ondine_chat::{ChatError, Request, Role as Speaker, ToolCall};
 
 use super::ask::{self, Silence};
 use super::event::Happening;
@@ -14,6 +15,7 @@ use crate::llm::Llm;
 use crate::policy::{Question, Verdict};
 use crate::run::{Diary, Failure, Given, Need, News, Run, Spent, ToDo};
 use crate::tool::{Cancel, Effect, Tool};
+use crate::toolset::{Chosen, SEARCH_TOOLS};
 use crate::trace;
 
 /// How often a model that is busy is asked again.
@@ -126,6 +128,7 @@ impl<'a> Drive<'a> {
             watch: self.watch,
             cancel: self.cancel,
             diary,
+            chosen: BTreeMap::new(),
             since: Instant::now(),
         };
         let ended = span.in_scope(|| driver.drive());
@@ -153,6 +156,8 @@ struct Driver<'a> {
     watch: Option<Watch<'a>>,
     cancel: Cancel,
     diary: Diary,
+    /// What each role with a budget for its tools was shown so far, by its place in the cast.
+    chosen: BTreeMap<usize, Chosen>,
     /// From when time is the run's.
     since: Instant,
 }
@@ -198,6 +203,7 @@ impl Driver<'_> {
                 _ if self.cancel.is_set() => return Ok(Ended::Cancelled),
                 Need::Resume => self.give(Given::Resumed)?,
                 Need::Model { role, request } => {
+                    let request = self.narrowed(role).unwrap_or(request);
                     if let Some(ended) = self.ask(role, *request)? {
                         return Ok(ended);
                     }
@@ -213,6 +219,30 @@ impl Driver<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// What is asked where the role's tools have a budget: with those alone that this turn needs.
+    fn narrowed(&mut self, role: usize) -> Option<Box<Request>> {
+        let run = self.diary.run();
+        let name = &run.cast()[role].name;
+        let member = self.agent.members.iter().find(|member| member.role.name == *name)?;
+        let set = member.set.as_ref()?;
+        let messages = run.messages();
+        // The turn's words: what was last wanted, and all that came of it.
+        let wanted = messages.iter().rposition(|message| message.role == Speaker::User);
+        let turn = messages[wanted.unwrap_or(0)..].iter().map(|message| message.text.as_str());
+        let turn = turn.collect::<Vec<_>>().join("\n");
+        let shown = set.choose(self.chosen.entry(role).or_default(), &turn);
+        let beside = member.tools.iter().filter(|tool| {
+            let name = &tool.spec().name;
+            name != SEARCH_TOOLS && set.get(name).is_none()
+        });
+        let names = beside.chain(&shown).map(|tool| tool.spec().name.clone());
+        let names: Vec<String> = names.collect();
+        match run.next_showing(&names) {
+            Need::Model { request, .. } => Some(request),
+            _ => None,
         }
     }
 
@@ -301,6 +331,11 @@ impl Driver<'_> {
             let again = todo.effect != Effect::Irreversible;
             if stopped && again && perform::says_stopped(&observation) {
                 continue;
+            }
+            if let Some(chosen) = self.chosen.get_mut(&todo.role) {
+                let (id, name) = (todo.key.clone(), todo.tool.clone());
+                let call = ToolCall { id, name, arguments: todo.arguments.clone() };
+                chosen.saw(&call, &observation.text);
             }
             let (key, told) = (todo.key.clone(), observation.clone());
             self.tell(Happening::Observed { key, observation: told });

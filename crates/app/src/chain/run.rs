@@ -18,6 +18,7 @@ use super::step::Step;
 use crate::drawing::{Drawing, Form};
 use crate::journal::{Journal, JournalError};
 use crate::tool::Cancel;
+use crate::trace;
 
 /// Who waits between two tries.
 pub trait Clock: Send + Sync {
@@ -232,7 +233,7 @@ where
         let mut sink = |event: Event| listener(&event);
         let mut scope = Scope { run: &run, at: String::new(), begun: 0, sink: &mut sink };
         scope.tell("", What::Started);
-        let span = tracing::info_span!("chain", ondine.chain.name = %self.chain.name);
+        let span = trace::workflow(&self.chain.name);
         let mut result = span.in_scope(|| self.chain.step.run(input, &mut scope));
         if result.is_ok() && !run.known.ended {
             let kept = match run.replay {

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing::info_span;
 
 use super::error::{ChainError, StepError};
 use super::event::{Event, What};
@@ -20,6 +19,7 @@ use super::record::{Known, Record, digest};
 use super::run::{Clock, Decision, Doubt};
 use crate::journal::Journal;
 use crate::tool::{Cancel, Effect};
+use crate::trace;
 
 /// Who decides about what is in doubt.
 pub(super) type OnDoubt<'a> = dyn Fn(&Doubt) -> Decision + Sync + 'a;
@@ -161,7 +161,7 @@ impl Scope<'_> {
             }
             run.keep(&Record::Intent { path: path.clone() })?;
         }
-        let span = info_span!("step", ondine.step.name = name, ondine.step.path = %path);
+        let span = trace::step(name, &path);
         let tried = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| work(&mut live))));
         let tried = tried.unwrap_or_else(|panic| Err(StepError::Panicked(said(&*panic))));
         match tried {

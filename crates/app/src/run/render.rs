@@ -16,10 +16,13 @@ use crate::policy::hides;
 const PHONE: &str = "ask_";
 const HAND: &str = "hand_to_";
 
+/// Which of a role's own tools a model is shown, and in which order; all of them where nobody chose.
+pub(super) type Shown<'a> = Option<&'a [String]>;
+
 /// What is asked of the model now.
-pub(super) fn request(frame: &Frame, cast: &[Role]) -> Request {
+pub(super) fn request(frame: &Frame, cast: &[Role], shown: Shown<'_>) -> Request {
     let role = &cast[frame.role];
-    let mut request = Request::new("", messages(frame, cast));
+    let mut request = Request::new("", messages(frame, cast, shown));
     request.sampling = role.sampling.clone();
     request.max_tokens = role.max_tokens;
     request.overflow = role.overflow;
@@ -28,9 +31,10 @@ pub(super) fn request(frame: &Frame, cast: &[Role]) -> Request {
             request.format = Format::Schema(plan::schema());
         }
         (Some(_), _) => {}
-        (None, Manner::Calls) => request.tools = tools(role, cast),
+        (None, Manner::Calls) => request.tools = tools(role, cast, shown),
         (None, Manner::Text) => {
-            let grammar = role.constrained.then(|| react::grammar(&tools(role, cast))).flatten();
+            let constrained = role.constrained.then(|| react::grammar(&tools(role, cast, shown)));
+            let grammar = constrained.flatten();
             match grammar {
                 Some(grammar) => request.format = Format::Lark(grammar),
                 // What follows would be invented.
@@ -42,7 +46,7 @@ pub(super) fn request(frame: &Frame, cast: &[Role]) -> Request {
 }
 
 /// All that a role may call: its tools, its friends and its heirs.
-pub(super) fn tools(role: &Role, cast: &[Role]) -> Vec<Tool> {
+pub(super) fn tools(role: &Role, cast: &[Role], shown: Shown<'_>) -> Vec<Tool> {
     let about = |name: &String| {
         let brief = cast.iter().find(|other| other.name == *name).map(|other| other.brief.as_str());
         let first = brief.unwrap_or_default().lines().next().unwrap_or_default();
@@ -56,7 +60,13 @@ pub(super) fn tools(role: &Role, cast: &[Role]) -> Vec<Tool> {
             "additionalProperties": false,
         })
     };
-    let own = role.tools.iter().map(crate::tool::ToolSpec::tool);
+    let own: Vec<Tool> = match shown {
+        None => role.tools.iter().map(crate::tool::ToolSpec::tool).collect(),
+        Some(names) => {
+            let known = |name: &String| role.tools.iter().find(|spec| spec.name == *name);
+            names.iter().filter_map(known).map(crate::tool::ToolSpec::tool).collect()
+        }
+    };
     let phones = role.phones.iter().map(|name| Tool {
         name: format!("{PHONE}{name}"),
         description: format!("Asks {name} and gives the answer. {name}: {}", about(name)),
@@ -67,7 +77,7 @@ pub(super) fn tools(role: &Role, cast: &[Role]) -> Vec<Tool> {
         description: format!("Hands this conversation over to {name}. {name}: {}", about(name)),
         parameters: text("note", "what is still to be done"),
     });
-    own.chain(phones).chain(hands).collect()
+    own.into_iter().chain(phones).chain(hands).collect()
 }
 
 /// The role that a call leads to, by phone.
@@ -81,9 +91,9 @@ pub(super) fn heir<'a>(role: &Role, call: &'a str) -> Option<&'a str> {
 }
 
 /// The conversation as the model of the role that speaks is shown it.
-pub(super) fn messages(frame: &Frame, cast: &[Role]) -> Vec<Message> {
+pub(super) fn messages(frame: &Frame, cast: &[Role], shown: Shown<'_>) -> Vec<Message> {
     let role = &cast[frame.role];
-    let mut messages = vec![Message::system(system(frame, role, cast))];
+    let mut messages = vec![Message::system(system(frame, role, cast, shown))];
     for turn in &frame.turns {
         match turn {
             Turn::Wanted(text) | Turn::Told(text) => messages.push(Message::user(text)),
@@ -110,7 +120,7 @@ pub(super) fn messages(frame: &Frame, cast: &[Role]) -> Vec<Message> {
     messages
 }
 
-fn system(frame: &Frame, role: &Role, cast: &[Role]) -> String {
+fn system(frame: &Frame, role: &Role, cast: &[Role], shown: Shown<'_>) -> String {
     let mut text = role.brief.clone();
     if !text.is_empty() {
         text.push_str("\n\n");
@@ -119,7 +129,7 @@ fn system(frame: &Frame, role: &Role, cast: &[Role]) -> String {
         if plan.stage == Stage::Making {
             text += "Make a plan for the task before anything is done: a few steps, each of which can \
                      be done by itself, with these tools:\n";
-            for tool in tools(role, cast) {
+            for tool in tools(role, cast, shown) {
                 let _ = writeln!(text, "- {}: {}", tool.name, tool.description);
             }
             text += "Answer with JSON of the form {\"steps\": [\"…\", …]} and nothing else.";
@@ -131,7 +141,7 @@ fn system(frame: &Frame, role: &Role, cast: &[Role]) -> String {
         return text;
     }
     text += "You can use these tools:\n";
-    for tool in tools(role, cast) {
+    for tool in tools(role, cast, shown) {
         let _ =
             writeln!(text, "- {}: {} Arguments: {}", tool.name, tool.description, tool.parameters);
     }

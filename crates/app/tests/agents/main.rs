@@ -6,4 +6,5 @@ mod fifty;
 mod hostile;
 mod kills;
 mod runs;
+mod shown;
 mod tools;

@@ -13,7 +13,7 @@ use crate::flags::Arguments;
 use crate::interrupt::Watch;
 use crate::output::Answer;
 use crate::progress::Progress;
-use crate::{asking, input, output};
+use crate::{asking, commands, input, output};
 
 /// Runs an evaluation and prints its table, or its report as an object.
 pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
@@ -32,11 +32,7 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         })?;
         chat = Arc::new(recorder);
     }
-    let trace = arguments.path("trace").map(|path| {
-        let file = TraceFile::create(path);
-        file.map(|file| if arguments.on("words") { file.with_words() } else { file })
-    });
-    let trace = trace.transpose().map_err(|error| Failure::from_error(&error))?;
+    let trace = commands::trace::file(arguments, "words")?;
 
     let report = judged(&plan, &Llm::new(chat), arguments, trace.as_ref())?;
     if let Some(trace) = trace {

@@ -5,11 +5,13 @@ mod ask;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ondine_app::trace;
 use ondine_chat::{ChatError, Embed, Embedded};
 use ondine_engine::{EmbedOptions, Overlong};
 use ondine_rag::{Embedder, Found, Index, Query, RagError, Report};
 use serde_json::{Value, json};
 
+use crate::commands;
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
@@ -27,7 +29,19 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     if arguments.on("anew") && action != "add" {
         return Err(Failure::usage("--anew goes with `ondine rag add`"));
     }
-    match (action.as_str(), words.as_slice()) {
+    let Some(trace) = commands::trace::file(arguments, "full")? else {
+        return act(arguments, &action, &words);
+    };
+    if !["search", "ask"].contains(&action.as_str()) {
+        return Err(Failure::usage("--trace goes with `ondine rag search` and `ondine rag ask`"));
+    }
+    let done = trace.listen(|| act(arguments, &action, &words));
+    trace.flushed().map_err(|error| Failure::from_error(&error))?;
+    done
+}
+
+fn act(arguments: &Arguments<'_>, action: &str, words: &[String]) -> Result<(), Failure> {
+    match (action, words) {
         ("add", [folder]) => add(arguments, Some(Path::new(folder))),
         ("add", []) if arguments.on("anew") => add(arguments, None),
         ("add", _) => Err(Failure::usage("`ondine rag add` needs one FOLDER")),
@@ -188,7 +202,10 @@ fn found(arguments: &Arguments<'_>, question: &str) -> Result<Vec<Found>, Failur
     })?;
     let mut query = Query::new(question).k(arguments.count_or("passages", 5));
     query.below = arguments.text("below");
-    index.search(&query).map_err(failed)
+    let span = trace::retrieval("rag", question, query.k);
+    let found = span.in_scope(|| index.search(&query)).map_err(failed)?;
+    trace::found(&span, &found.iter().map(|found| found.hit.clone()).collect::<Vec<_>>());
+    Ok(found)
 }
 
 fn hit_json(found: &Found) -> Value {

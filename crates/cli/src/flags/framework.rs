@@ -3,6 +3,9 @@
 use super::{CommandSpec, Flag, ISA, JSON, MAX_TOKENS, MEMORY, MODEL, SEED, THREADS, Value, flag};
 use crate::commands;
 
+const TRACE_FILE: Flag =
+    flag("trace", Value::Path("TRACE"), "Write what happened as spans (OTLP/JSON lines)");
+
 pub(super) const EVAL: CommandSpec = CommandSpec {
     name: "eval",
     about: "Hold a model against cases, with a figure and how sure it is",
@@ -28,7 +31,7 @@ pub(super) const EVAL: CommandSpec = CommandSpec {
         &MODEL,
         &flag("record", Value::Path("REC"), "Keep all questions and answers in a new file"),
         &flag("replay", Value::Path("REC"), "Ask no model: the answers are those of a recording"),
-        &flag("trace", Value::Path("TRACE"), "Write what happened as spans (OTLP/JSON lines)"),
+        &TRACE_FILE,
         &flag("words", Value::Switch, "The trace holds prompts, tokens and answers too"),
         &Flag {
             default: Some("1"),
@@ -79,6 +82,12 @@ pub(super) const RAG: CommandSpec = CommandSpec {
             "An encoder that makes the vectors [default: the table inside this program]",
         ),
         &flag("anew", Value::Switch, "With add: embed all passages anew, by this embedder"),
+        &TRACE_FILE,
+        &flag(
+            "full",
+            Value::Switch,
+            "The trace holds the question, passages, prompt and answer too",
+        ),
         &MODEL,
         &Flag { default: Some("512"), ..MAX_TOKENS },
         &SEED,
@@ -93,9 +102,9 @@ pub(super) const RAG: CommandSpec = CommandSpec {
 pub(super) const TRACE: CommandSpec = CommandSpec {
     name: "trace",
     about: "Show what happened: a file of spans as a tree",
-    more: "FILE holds OTLP/JSON lines, as `ondine eval --trace` and other programs write them: what was \
-           inside of\nwhat, how long it took and how many tokens it cost. Prompts and answers are in it \
-           only where\nthey were asked for (--words).\n\nExample:\n  ondine trace trace.jsonl --full",
+    more: "FILE holds OTLP/JSON lines, as `ondine eval --trace`, `ondine rag ask --trace` and other programs write \
+           them: what was\ninside of what, how long it took and how many tokens it cost. Prompts and answers are in it \
+           only where\nthey were asked for (`eval --words`, `rag --full`).\n\nExample:\n  ondine trace trace.jsonl --full",
     flags: &[
         &Flag { required: true, ..flag("file", Value::File("FILE"), "The file of spans") },
         &flag("full", Value::Switch, "Show prompts, tokens and answers too, where they are in it"),

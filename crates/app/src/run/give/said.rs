@@ -51,7 +51,7 @@ impl Run {
             }
             Some(_) => plain(text.clone()),
             None => {
-                let tools = render::tools(&role, &self.cast);
+                let tools = render::tools(&role, &self.cast, None);
                 match role.manner {
                     Manner::Text if calls.is_empty() => match react::parse(&text, &tools) {
                         Parsed::Act { thought, tool, arguments } => {
@@ -102,7 +102,7 @@ impl Run {
     fn called(&mut self, thought: String, calls: Vec<(String, Value)>, news: &mut Vec<News>) {
         let place = self.top().role;
         let role = self.cast[place].clone();
-        let tools = render::tools(&role, &self.cast);
+        let tools = render::tools(&role, &self.cast, None);
         let (prefix, step) = (self.top().id.clone(), self.top().step);
         self.top_mut().malformed = 0;
         let mut acts: Vec<Act> = Vec::new();

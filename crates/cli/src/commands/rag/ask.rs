@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ondine_app::Hit;
-use ondine_chat::{Chat, Event, FinishReason, Request, Sampling};
+use ondine_app::{Hit, trace};
+use ondine_chat::{Answer as Spoken, Chat, Event, FinishReason, Request, Sampling};
 use ondine_rag::{Found, citation, citations, fitting, messages, quoted};
 use serde_json::{Value, json};
 
@@ -116,7 +116,10 @@ fn spoken(
     let watch = Watch::new();
     let (sender, events) = mpsc::channel();
     let failed = |error: ondine_chat::ChatError| Failure::from_error(&error);
-    chat.start(request, Box::new(move |event| sender.send(event).is_ok())).map_err(failed)?;
+    let span = trace::chat(&request);
+    trace::prompt(&span, chat, &request);
+    let sink = Box::new(move |event| sender.send(event).is_ok());
+    span.in_scope(|| chat.start(request, sink)).map_err(failed)?;
     let mut text = String::new();
     loop {
         watch.check()?;
@@ -125,13 +128,21 @@ fn spoken(
                 piece(&more)?;
                 text.push_str(&more);
             }
-            Ok(Event::Finished { reason, .. }) => {
+            Ok(Event::Finished { reason, usage }) => {
+                let (calls, logprobs) = Default::default();
+                trace::answered(
+                    &span,
+                    &Spoken { text: text.clone(), calls, logprobs, reason, usage },
+                );
                 if reason == FinishReason::Length {
                     output::note("the answer was cut before it was complete; raise --max-tokens");
                 }
                 return Ok(text);
             }
-            Ok(Event::Failed(error)) => return Err(failed(error)),
+            Ok(Event::Failed(error)) => {
+                trace::failed(&span, &error);
+                return Err(failed(error));
+            }
             Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(Failure::new("the answer has no end"));
