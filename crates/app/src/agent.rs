@@ -137,14 +137,16 @@ impl Agent {
     }
 
     /// Phone a friend: may ask this agent, whose answer is the result of a call. What the friend may do
-    /// without asking is this agent's to grant; budgets are shared.
+    /// without asking is this agent's to grant, budget and bounds are this agent's too: the friend's own
+    /// are left behind.
     pub fn friend(mut self, friend: Agent) -> Agent {
         let name = friend.name().to_owned();
         self.first().role.phones.push(name);
         self.joined_by(friend)
     }
 
-    /// The baton: may hand the conversation over to this agent, transcript and all.
+    /// The baton: may hand the conversation over to this agent, transcript and all. Grants, budget and
+    /// bounds stay this agent's, as with a friend.
     pub fn heir(mut self, heir: Agent) -> Agent {
         let name = heir.name().to_owned();
         self.first().role.hands_to.push(name);
@@ -233,7 +235,10 @@ impl Agent {
         Drive::new(self.clone(), move || Ok(Diary::in_memory(run)))
     }
 
-    /// Has this done, and keeps in a file what happens; where the file has a run already, goes on with it.
+    /// Has this done, and keeps in a file what happens; where the file has a run of this task already, goes
+    /// on with it. What that run was begun with stays: grants, budget, briefs and descriptions of tools are
+    /// the file's, models and what tools do are this agent's. A run that has ended is not done again: its
+    /// answer is given. A file with another task's run is an error.
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
@@ -279,7 +284,15 @@ impl Agent {
     /// ```
     pub fn task_in(&self, path: impl Into<PathBuf>, task: impl Into<String>) -> Drive<'static> {
         let (path, run) = (path.into(), self.start(task));
-        Drive::new(self.clone(), move || Diary::open(path, move || run))
+        Drive::new(self.clone(), move || {
+            let asked = run.task().to_owned();
+            let diary = Diary::open(&path, move || run)?;
+            let begun = diary.run().task().to_owned();
+            if begun != asked {
+                return Err(Error::OtherTask { path, begun, asked });
+            }
+            Ok(diary)
+        })
     }
 
     fn first(&mut self) -> &mut Member {
@@ -287,7 +300,7 @@ impl Agent {
     }
 
     /// Whether this agent is whole, and the one that a run was begun with: names are clear, everybody who
-    /// may be asked is there, and no tool has become more dangerous than when its calls were judged.
+    /// may be asked is there, and no tool changes other things than when its calls were judged.
     ///
     /// # Errors
     /// What is wrong.

@@ -58,6 +58,18 @@ pub enum Error {
         /// Its beginning.
         text: String,
     },
+    /// A journal has the run of another task.
+    #[error(
+        "{path} holds a run that was begun for {begun:?}, not for {asked:?}; name another file"
+    )]
+    OtherTask {
+        /// The journal.
+        path: PathBuf,
+        /// What its run was begun for.
+        begun: String,
+        /// What was asked for now.
+        asked: String,
+    },
     /// A recording cannot be kept or read.
     #[error(transparent)]
     Record(#[from] RecordError),

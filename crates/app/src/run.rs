@@ -249,6 +249,15 @@ impl Run {
         &self.id
     }
 
+    /// What it was begun for.
+    pub fn task(&self) -> &str {
+        let first = self.frames[0].turns.first();
+        first.map_or("", |turn| match turn {
+            frame::Turn::Wanted(task) => task.as_str(),
+            _ => "",
+        })
+    }
+
     /// Who is in it.
     pub fn cast(&self) -> &[Role] {
         &self.cast

@@ -496,7 +496,7 @@ pub(crate) const COMMANDS: &[CommandSpec] = &[
 /// The parser of the whole command line.
 pub(crate) fn parser() -> Command {
     let commands = COMMANDS.iter().map(|spec| {
-        let command = Command::new(spec.name).about(spec.about).after_help(spec.more);
+        let command = Command::new(spec.name).about(spec.about).after_help(flowing(spec.more));
         command.args(spec.flags.iter().map(|flag| argument(flag)))
     });
     Command::new("ondine")
@@ -677,6 +677,27 @@ impl<'a> Arguments<'a> {
     pub(crate) fn isa(&self) -> Isa {
         self.get("isa").unwrap_or_else(Isa::best)
     }
+}
+
+/// A help text whose paragraphs the terminal's width breaks, not the source's: a line end within one is a
+/// blank. Lines that are indented, and those before and after an empty one, stay lines.
+fn flowing(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.split('\n') {
+        let goes_on = out.lines().next_back().is_some_and(|last| {
+            !last.is_empty()
+                && !last.starts_with(' ')
+                && !last.ends_with(':')
+                && !out.ends_with('\n')
+        });
+        if goes_on && !line.is_empty() && !line.starts_with(' ') {
+            out.push(' ');
+        } else if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(line);
+    }
+    out
 }
 
 #[cfg(test)]

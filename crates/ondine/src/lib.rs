@@ -47,7 +47,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! All of it is in [`app`]; what programs need most is in [`prelude`].
+//! An [`Agent`](app::Agent) does things with a model and tools: what changes something needs a grant, or
+//! a person is asked; with [`task_in`](app::Agent::task_in) it goes on where its process was killed.
+//!
+//! All of it is in [`app`]; what programs need most is in [`prelude`]. Behind features: `tools` (ready
+//! tools, on by default), `rag` (folders of documents) and `mcp` (the Model Context Protocol).
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -82,6 +86,14 @@ pub mod app {
 #[cfg(feature = "tools")]
 pub use ondine_tools as tools;
 
+/// Retrieval: folders of documents become passages, found by their words and by their meaning.
+#[cfg(feature = "rag")]
+pub use ondine_rag as rag;
+
+/// The Model Context Protocol: others' tools become ours, and ours are offered to others.
+#[cfg(feature = "mcp")]
+pub use ondine_mcp as mcp;
+
 pub use app::{
     Context, Draft, Effect, Generable, Llm, Partial, Prompt, Shape, Talk, Tool, tool, tools,
 };
@@ -89,11 +101,17 @@ pub use app::{
 /// What programs need most: `use ondine::prelude::*;`.
 pub mod prelude {
     pub use crate::app::{
-        Context, Effect, Generable, Llm, Partial, Prompt, Talk, Tool, perform, tool, tools,
+        Agent, Budget, Context, Effect, Ended, Generable, Grant, Llm, Partial, Prompt, Question,
+        Talk, Tool, Verdict, perform, tool, tools,
     };
     pub use crate::chat::{Message, Request, Sampling, ToolCall};
     pub use crate::{Device, Open};
 }
+
+/// The README's programs run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 use std::env;
 

@@ -129,9 +129,10 @@ impl Index {
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Same => report.same += 1,
                 Outcome::Unread(why) => {
+                    // What it said before is no longer true; unless it is only that nobody may look now.
+                    let unseen = matches!(why, Unread::Io(_));
                     report.skipped.push((file.path.clone(), why));
-                    // What it said before is no longer true.
-                    if let Some(before) = before {
+                    if let Some(before) = before.filter(|_| !unseen) {
                         draft.remove(before.id);
                         report.removed += 1;
                     }

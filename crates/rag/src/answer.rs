@@ -69,7 +69,8 @@ fn shown(path: &str) -> String {
     path.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// How many of the passages, best first, a model has room for beside an answer of `answer_tokens`.
+/// How many of the passages, best first, a model has room for beside an answer of `answer_tokens`: at
+/// least the first, whose prompt the model may refuse.
 ///
 /// # Errors
 /// Those of [`Chat::count_tokens`].

@@ -113,6 +113,33 @@ impl Draft {
         if self.builder.bytes() >= SEGMENT_BYTES { self.flush() } else { Ok(()) }
     }
 
+    /// The documents that a path names: as hits call them, else by their place on the disk.
+    fn named(&self, path: &str) -> Vec<u32> {
+        if path.trim().is_empty() {
+            return Vec::new();
+        }
+        let plain = path.trim_start_matches("./").trim_end_matches('/');
+        let everything = plain.is_empty() || plain == ".";
+        let paths = self.view.paths.iter().filter(|_| !everything);
+        let of_hits: Vec<u32> =
+            paths.filter(|(shown, _)| is_below(shown, path)).map(|(_, id)| *id).collect();
+        if !of_hits.is_empty() {
+            return of_hits;
+        }
+        // It need not be there any more, so that it cannot always be asked for its true name.
+        let absolute = std::path::absolute(path).ok();
+        let places: Vec<PathBuf> =
+            fs::canonicalize(path).ok().into_iter().chain(absolute).collect();
+        let documents = self.view.passages.segments.iter().flat_map(|segment| &segment.documents);
+        let lies_there = |document: &&DocumentRow| {
+            let root = Path::new(&self.view.manifest.roots[usize::from(document.root)].folder);
+            let file = root.join(&document.path);
+            // What is above an added folder does not name it.
+            places.iter().any(|place| place.starts_with(root) && file.starts_with(place))
+        };
+        documents.filter(lies_there).map(|document| document.id).collect()
+    }
+
     /// Removes a document.
     pub(crate) fn remove(&mut self, id: u32) {
         self.keywords.remove(id);
@@ -217,22 +244,21 @@ impl Draft {
 }
 
 impl Index {
-    /// Removes a document, or all of a folder of documents: also their text, from the disk. A file that is
-    /// still in an added folder comes back when that is added again. Gives how many there were.
+    /// Removes a document, or all of a folder of documents: also their text, from the disk. Each is named as
+    /// hits call it, or by where it lies or lay. A file that is still in an added folder comes back when
+    /// that is added again. Gives how many there were.
     ///
     /// # Errors
-    /// There is none of this path; another writer is at work; the disk.
-    pub fn remove(&self, path: &str) -> Result<usize, RagError> {
+    /// There is none of one of these, and then none is removed; another writer is at work; the disk.
+    pub fn remove(&self, paths: &[impl AsRef<str>]) -> Result<usize, RagError> {
         let mut draft = Draft::begin(self)?;
-        let gone: Vec<u32> = draft
-            .view
-            .paths
-            .iter()
-            .filter(|(shown, _)| is_below(shown, path))
-            .map(|(_, id)| *id)
-            .collect();
-        if gone.is_empty() {
-            return Err(RagError::Unknown(path.to_string()));
+        let mut gone = HashSet::new();
+        for path in paths {
+            let of_path = draft.named(path.as_ref());
+            if of_path.is_empty() {
+                return Err(RagError::Unknown(path.as_ref().to_string()));
+            }
+            gone.extend(of_path);
         }
         gone.iter().for_each(|id| draft.remove(*id));
         draft.commit()?;

@@ -10,9 +10,10 @@ use ondine_app::{Hit, Retrieve, RetrieveError, trace};
 
 use crate::embedder::{Embedder, Mark};
 use crate::error::{RagError, at};
+use crate::keywords::generation;
 use crate::read::Kind;
 use crate::vectors::Question;
-use crate::view::{View, document_of};
+use crate::view::{View, WORDS, document_of};
 use crate::walk::CACHE_TAG;
 
 /// The file that says that a folder is an index, and what is in it.
@@ -148,12 +149,7 @@ impl Index {
     /// # Errors
     /// There is none, it is damaged, or its vectors are of another embedder.
     pub fn open(folder: &Path, embedder: Option<Embedder>) -> Result<Index, RagError> {
-        let sign = folder.join(SIGN.0);
-        match fs::read(&sign) {
-            Ok(text) if text == SIGN.1.as_bytes() => {}
-            Ok(_) => return Err(RagError::damaged(&sign, "it is of another version")),
-            Err(_) => return Err(RagError::None(folder.to_path_buf())),
-        }
+        signed(folder)?;
         let view = RwLock::new(Arc::new(View::open(folder)?));
         let index = Index { folder: folder.to_path_buf(), embedder, exact_max: EXACT_MAX, view };
         let view = index.view();
@@ -209,6 +205,29 @@ impl Index {
         Ok(())
     }
 
+    /// Reads the state that somebody else committed meanwhile: what they removed is not given out any more.
+    fn follow(&self) -> Result<(), RagError> {
+        let committed = generation(&self.folder.join(WORDS));
+        if committed.is_some() && committed == Some(self.view().manifest.generation) {
+            return Ok(());
+        }
+        signed(&self.folder)?;
+        self.refresh()
+    }
+
+    /// Where a document lies on the disk, by the path that hits call it.
+    pub fn file_of(&self, path: &str) -> Option<PathBuf> {
+        let view = self.view();
+        let document = view.passages.document(*view.paths.get(path)?)?;
+        let root = &view.manifest.roots[usize::from(document.root)].folder;
+        Some(Path::new(root).join(&document.path))
+    }
+
+    /// Whether there is a document of this path, or one in a folder of it.
+    pub fn knows(&self, path: &str) -> bool {
+        self.view().paths.keys().any(|shown| is_below(shown, path))
+    }
+
     /// Its documents, in the order of their paths.
     pub fn documents(&self) -> Vec<Listed> {
         let view = self.view();
@@ -240,6 +259,7 @@ impl Index {
     /// # Errors
     /// The index is damaged, or the embedder fails.
     pub fn search(&self, query: &Query) -> Result<Vec<Found>, RagError> {
+        self.follow()?;
         let view = self.view();
         let k = query.k.min(K_MAX);
         if k == 0 || query.text.trim().is_empty() {
@@ -346,6 +366,19 @@ fn documents_below(view: &View, path: &str) -> Arc<HashSet<u64>> {
 }
 
 /// Whether a path is another one or lies below it.
+/// Makes sure that a folder is an index of ours.
+fn signed(folder: &Path) -> Result<(), RagError> {
+    let sign = folder.join(SIGN.0);
+    match fs::read(&sign) {
+        Ok(text) if text == SIGN.1.as_bytes() => Ok(()),
+        Ok(_) => Err(RagError::damaged(&sign, "it is of another version")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(RagError::None(folder.to_path_buf()))
+        }
+        Err(error) => Err(at(&sign, "read")(error)),
+    }
+}
+
 pub(crate) fn is_below(path: &str, other: &str) -> bool {
     let other = other.trim_start_matches("./").trim_end_matches('/');
     other.is_empty()

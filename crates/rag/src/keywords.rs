@@ -85,6 +85,14 @@ fn committed(index: &Index) -> Result<Option<u64>, RagError> {
     Ok(index.load_metas()?.payload.and_then(|payload| payload.parse().ok()))
 }
 
+/// The number of the state that was committed last, without opening the index: what a reader compares
+/// with its own. `None` where it cannot be told; opening it then says why.
+pub(crate) fn generation(folder: &Path) -> Option<u64> {
+    let meta: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("meta.json")).ok()?).ok()?;
+    meta["payload"].as_str()?.parse().ok()
+}
+
 impl Keywords {
     /// What was committed last, and the number of its state.
     pub(crate) fn open(folder: &Path) -> Result<Option<(Keywords, u64)>, RagError> {

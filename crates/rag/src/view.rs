@@ -118,6 +118,12 @@ impl View {
                 {
                     tries += 1;
                 }
+                // Nothing but damage makes a file of the current state be gone, or be no text.
+                Err(RagError::Io { path, source, .. })
+                    if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) =>
+                {
+                    return Err(RagError::damaged(&path, source.to_string()));
+                }
                 done => return done,
             }
         }
@@ -126,6 +132,10 @@ impl View {
     fn attempt(folder: &Path) -> Result<View, RagError> {
         let (keywords, manifest) = match Keywords::open(&folder.join(WORDS))? {
             Some((keywords, generation)) => (Some(keywords), Manifest::read(folder, generation)?),
+            // Before the first commit there is nothing; after it, no writer leaves files without words.
+            None if has_files(folder)? => {
+                return Err(RagError::damaged(&folder.join(WORDS), "its words are gone"));
+            }
             None => (None, Manifest::empty()),
         };
         let passages = Passages::open(folder, &manifest)?;
@@ -151,6 +161,21 @@ impl View {
     pub(crate) fn shown(&self, document: &DocumentRow) -> String {
         format!("{}{}", self.manifest.roots[usize::from(document.root)].label, document.path)
     }
+}
+
+/// Whether there are files of a state.
+fn has_files(folder: &Path) -> Result<bool, RagError> {
+    if folder.join(WORDS).join("meta.json").is_file() {
+        return Ok(false);
+    }
+    for entry in std::fs::read_dir(folder).map_err(at(folder, "list the folder"))? {
+        let name = entry.map_err(at(folder, "list the folder"))?.file_name();
+        let name = name.to_string_lossy();
+        if ["p-", "g-", "state-"].iter().any(|begin| name.starts_with(begin)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A graph's file: a checksum, then the graph.

@@ -60,12 +60,25 @@ fn documents_come_change_and_go_and_only_what_changed_is_read() {
     // Another process that opens it sees the same.
     let reader = Index::open(&place, Some(embedder(0))).unwrap();
     assert_eq!(reader.documents(), index.documents());
-    assert_eq!(index.remove("new.txt").unwrap(), 1);
+    assert_eq!(index.remove(&["new.txt"]).unwrap(), 1);
     assert_eq!(anywhere(&place, "coffee"), None);
-    assert_eq!(reader.len(), 2, "a reader keeps its state");
-    reader.refresh().unwrap();
+    // What somebody else removed is not given out any more.
+    assert_eq!(reader.len(), 2, "until it is asked");
+    let coffee = Query::new("coffee beans");
+    assert!(!paths(&reader, &coffee).contains(&"new.txt".to_string()));
     assert_eq!(reader.len(), 1);
-    assert!(matches!(index.remove("new.txt"), Err(RagError::Unknown(_))));
+    assert!(matches!(index.remove(&["tea.md", "nobody"]), Err(RagError::Unknown(_))));
+    assert_eq!(index.len(), 1, "all or none");
+    for nothing in ["", " ", "/", "./", "."] {
+        assert!(index.remove(&[nothing]).is_err(), "{nothing:?}");
+    }
+    let lies = index.file_of("tea.md").unwrap();
+    assert_eq!(lies, std::fs::canonicalize(docs.join("tea.md")).unwrap());
+    // By its place on the disk, where it is no more.
+    std::fs::remove_dir_all(&docs).unwrap();
+    assert_eq!(index.remove(&[docs.to_str().unwrap()]).unwrap(), 1);
+    assert_eq!(index.len(), 0);
+    assert!(matches!(index.remove(&["new.txt"]), Err(RagError::Unknown(_))));
 }
 
 #[test]
@@ -95,7 +108,7 @@ fn several_folders_have_their_names_and_filters_keep_to_paths() {
     let report = index.add(&folder.0, |_| true).unwrap();
     assert_eq!(report.added, 4);
     assert!(index.documents().iter().all(|listed| !listed.path.contains("index")));
-    assert_eq!(index.remove("src").unwrap(), 1);
+    assert_eq!(index.remove(&["src"]).unwrap(), 1);
     let hits: Vec<Hit> = index.retrieve("dim the lamp", 1).unwrap();
     assert!(hits[0].path.ends_with("page.html") && hits[0].text.contains("slowly"));
 }
@@ -154,7 +167,7 @@ fn an_index_wants_its_own_folder_its_own_embedder_and_one_writer() {
             steps = step.done;
             let other = Index::open(&place, Some(embedder(0))).unwrap();
             assert!(matches!(other.add(&folder.at("docs"), |_| true), Err(RagError::Busy(_))));
-            assert!(matches!(other.remove("tea.md"), Err(RagError::Busy(_))));
+            assert!(matches!(other.remove(&["tea.md"]), Err(RagError::Busy(_))));
             true
         })
         .unwrap();
@@ -274,4 +287,30 @@ fn a_reranker_has_the_last_word() {
     let best = index.search_again(&query, 10, &Shortest).unwrap();
     assert_eq!((best.len(), best[0].hit.path.as_str()), (1, "b.txt"));
     assert!(matches!(index.search_again(&query, 10, &Wrong), Err(RagError::Rerank(_))));
+}
+
+#[test]
+fn an_index_without_its_words_is_damaged_and_not_empty() {
+    let folder = Folder::new("wordless");
+    documents(&folder);
+    let place = folder.at("index");
+    let index = Index::create(&place, Some(embedder(0))).unwrap();
+    index.add(&folder.at("docs"), |_| true).unwrap();
+    let state = std::fs::read_dir(&place).unwrap().flatten().map(|entry| entry.path());
+    let state = state.into_iter().find(|path| path.to_string_lossy().contains("state-")).unwrap();
+    let bytes = std::fs::read(&state).unwrap();
+    std::fs::write(&state, b"\xff\xfe\n{}").unwrap();
+    let opened = || Index::open(&place, Some(embedder(0))).map(|_| ());
+    assert!(matches!(opened(), Err(RagError::Damaged { .. })), "{:?}", opened());
+    std::fs::remove_file(&state).unwrap();
+    assert!(matches!(opened(), Err(RagError::Damaged { .. })), "{:?}", opened());
+    std::fs::write(&state, bytes).unwrap();
+    std::fs::remove_dir_all(place.join("words")).unwrap();
+    assert!(matches!(opened(), Err(RagError::Damaged { .. })), "{:?}", opened());
+    let searched = index.search(&Query::new("tea"));
+    assert!(matches!(searched, Err(RagError::Damaged { .. })), "{searched:?}");
+    assert!(matches!(index.add(&folder.at("docs"), |_| true), Err(RagError::Damaged { .. })));
+    std::fs::remove_dir_all(&place).unwrap();
+    let searched = index.search(&Query::new("tea"));
+    assert!(matches!(searched, Err(RagError::None(_))), "{searched:?}");
 }

@@ -21,7 +21,7 @@ fn the_one_that_is_killed() {
     let index = Index::create(&place.join("index"), Some(embedder(0))).unwrap();
     loop {
         index.add(&place.join("docs"), |_| true).unwrap();
-        let _ = index.remove("5.md");
+        let _ = index.remove(&["5.md"]);
     }
 }
 

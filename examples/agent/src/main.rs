@@ -17,12 +17,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ondine::Device;
-use ondine::chat::{Chat, ChatError, Model, Overflow, Prompt, Request, Role, Sampling, Sink};
-use ondine_app::{
-    Agent, Budget, Constraint, Context, Effect, Ended, Grant, Happening, Llm, Manner, Question,
-    Reply, ScriptedModel, Tool, ToolError, ToolSpec, Verdict,
+use ondine::app::{
+    Constraint, FnTool, Happening, Manner, Reply, ScriptedModel, ToolError, ToolSpec,
 };
+use ondine::chat::{ChatError, Overflow, Prompt as Said, Role};
+use ondine::prelude::*;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -61,7 +60,7 @@ fn run(
 ) -> Result<Ended, Box<dyn std::error::Error>> {
     std::fs::create_dir_all(folder)?;
     let llm = match model {
-        Some(name) => Llm::new(Arc::new(Local(ondine::open(name)?))),
+        Some(name) => Llm::open(name)?,
         None => Llm::new(Arc::new(script())),
     };
     let agent = Agent::new("errand", llm)
@@ -103,7 +102,7 @@ fn decide(question: &Question, answer: Option<&str>) -> Option<Verdict> {
 }
 
 /// A tool that adds a line to a file of its name, once for each key.
-fn appends(folder: &Path, name: &str, effect: Effect) -> Appends {
+fn appends(folder: &Path, name: &str, effect: Effect) -> impl Tool + use<> {
     let spec = ToolSpec {
         name: name.into(),
         description: match effect {
@@ -119,38 +118,26 @@ fn appends(folder: &Path, name: &str, effect: Effect) -> Appends {
         effect,
         timeout: Duration::from_secs(5),
     };
-    Appends { spec, file: folder.join(name) }
-}
-
-struct Appends {
-    spec: ToolSpec,
-    file: PathBuf,
-}
-
-impl Tool for Appends {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    fn call(&self, arguments: Value, context: &Context) -> Result<Value, ToolError> {
+    let path = folder.join(name);
+    FnTool::new(spec, move |arguments: Value, context: &Context| {
         let text = arguments["text"].as_str().ok_or(ToolError::Arguments("text".into()))?;
         let failed = |error: io::Error| ToolError::Failed(error.to_string());
         let key = format!("{}\t", context.key);
-        let known = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
         if !known.lines().any(|line| line.starts_with(&key)) {
-            let open = OpenOptions::new().create(true).append(true).open(&self.file);
+            let open = OpenOptions::new().create(true).append(true).open(&path);
             let mut file = open.map_err(failed)?;
             writeln!(file, "{key}{}", text.replace('\n', " ")).map_err(failed)?;
             file.sync_all().map_err(failed)?;
         }
         Ok(json!("done"))
-    }
+    })
 }
 
 /// Plays the model: what it says follows from how often it has spoken.
 fn script() -> ScriptedModel {
     ScriptedModel::by(|request| {
-        let Prompt::Messages(turns) = &request.prompt else {
+        let Said::Messages(turns) = &request.prompt else {
             return Err(ChatError::invalid("prompt", "expected a conversation"));
         };
         let spoken = turns.iter().filter(|turn| turn.role == Role::Assistant).count();
@@ -164,21 +151,4 @@ fn script() -> ScriptedModel {
             _ => "Thought: All is done.\nFinal Answer: Noted, and Ann knows.",
         }))
     })
-}
-
-/// A device, as whoever answers.
-struct Local(Device);
-
-impl Chat for Local {
-    fn start(&self, request: Request, sink: Sink) -> Result<(), ChatError> {
-        self.0.chat().start(request, sink)
-    }
-
-    fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
-        self.0.chat().count_tokens(request)
-    }
-
-    fn models(&self) -> Vec<Model> {
-        self.0.chat().models()
-    }
 }

@@ -32,6 +32,7 @@ pub(super) fn ask(
     end: Option<Instant>,
     mut piece: impl FnMut(&str),
 ) -> Result<Answer, Silence> {
+    let request = llm.ready(request);
     let span = trace::chat(&request);
     trace::prompt(&span, &**llm.chat(), &request);
     let (sender, events) = mpsc::channel();
@@ -68,7 +69,10 @@ pub(super) fn ask(
                 trace::answered(&span, &answer);
                 return Ok(answer);
             }
-            Ok(Ok(Event::Failed(error)) | Err(error)) => return Err(Silence::Failed(error)),
+            Ok(Ok(Event::Failed(error)) | Err(error)) => {
+                trace::failed(&span, &error);
+                return Err(Silence::Failed(error));
+            }
             Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 let what = "the answer has no end".into();

@@ -246,8 +246,29 @@ impl Driver<'_> {
         }
     }
 
+    /// The rest of a budget is often more than the model's positions hold: the answer is bound by what it
+    /// would be bound by anyway, or by the room that is left, where that is less.
+    fn bounded(&self, role: usize, llm: &Llm, mut request: Request) -> Request {
+        let chosen = self.diary.run().cast()[role].max_tokens;
+        let Some(rest) = request.max_tokens.filter(|_| request.max_tokens != chosen) else {
+            return request;
+        };
+        request.max_tokens = chosen;
+        let own = llm.ready(request.clone());
+        let context = llm.chat().models().iter().find_map(|model| {
+            (own.model.is_empty() || own.model == model.name).then_some(model.context)
+        });
+        let room = context.filter(|context| *context > 0).and_then(|context| {
+            let prompt = llm.count(&request).ok()?;
+            Some(context.saturating_sub(prompt).max(1))
+        });
+        request.max_tokens = [Some(rest), own.max_tokens, room].into_iter().flatten().min();
+        request
+    }
+
     fn ask(&mut self, role: usize, request: Request) -> Result<Option<Ended>, Error> {
         let (name, llm) = self.member(role);
+        let request = self.bounded(role, &llm, request);
         self.tell(Happening::Asked { agent: name });
         let (cancel, end) = (self.cancel.clone(), self.end());
         let held = request.format != ondine_chat::Format::Text;

@@ -143,8 +143,8 @@ fn a_run_is_gone_on_with_by_one_at_a_time() {
     let folder = Folder::new("lock");
     let path = folder.0.join("run");
     let log = Log::default();
-    let held = Diary::open(&path, || agent(&log).start("x")).unwrap();
-    let second = agent(&log).task_in(&path, "x").go();
+    let held = Diary::open(&path, || agent(&log).start("Do it.")).unwrap();
+    let second = agent(&log).task_in(&path, "Do it.").go();
     assert!(matches!(second, Err(Error::Taken { .. })), "{second:?}");
     drop(held);
     assert!(matches!(go(&path, &log).0, Ended::Done { .. }));

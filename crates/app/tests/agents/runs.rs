@@ -58,8 +58,11 @@ fn a_question_outlives_the_process_and_its_answer_is_obeyed() {
         assert!(log.lock().unwrap().is_empty());
         // Another process: the model is asked nothing that it was asked before.
         let second = agent([Reply::text("done")]).tools([pay(&log)]);
-        let (ended, run) =
-            second.task_in(&path, "x").human(|_: &Question| Some(verdict.clone())).go_to().unwrap();
+        let (ended, run) = second
+            .task_in(&path, "Pay.")
+            .human(|_: &Question| Some(verdict.clone()))
+            .go_to()
+            .unwrap();
         assert_eq!(done(&ended), "done");
         let seen: Vec<Value> = log.lock().unwrap().iter().map(|(_, a, _)| a.clone()).collect();
         assert_eq!(seen, paid);
@@ -136,6 +139,28 @@ fn each_budget_ends_a_run_and_says_what_was_reached() {
         assert!(budget.steps.is_none_or(|most| spent.steps == most));
         assert!(budget.calls.is_none_or(|most| spent.calls == most), "{spent:?}");
     }
+}
+
+#[test]
+fn a_budget_larger_than_the_model_asks_for_no_more_than_there_is_room_for() {
+    let rest = Budget { tokens: Some(50_000), ..Budget::default() };
+    let asked = |llm: Llm, most: Option<usize>| {
+        let agent = Agent::new("worker", llm).brief("You work.").budget(rest);
+        let agent = match most {
+            Some(most) => agent.max_tokens(most),
+            None => agent,
+        };
+        assert_eq!(done(&agent.task("Speak.").go().unwrap()), "words");
+    };
+    let model = || Arc::new(ScriptedModel::new([Reply::text("words")]).context(300));
+    let bound = |model: &ScriptedModel| model.asked()[0].max_tokens.unwrap();
+    let (free, told, own) = (model(), model(), model());
+    asked(Llm::new(free.clone()), None);
+    assert!((200..300).contains(&bound(&free)), "{}", bound(&free));
+    asked(Llm::new(told.clone()), Some(40));
+    assert_eq!(bound(&told), 40);
+    asked(Llm::new(own.clone()).max_tokens(30), None);
+    assert_eq!(bound(&own), 30);
 }
 
 #[test]
@@ -550,5 +575,8 @@ fn a_busy_model_is_asked_again_and_one_that_is_away_leaves_the_run_whole() {
     let away = ScriptedModel::by(|_| Err(ChatError::Unreachable("gone".into())));
     let away = Agent::new("worker", Llm::new(Arc::new(away))).brief("You work.");
     assert!(matches!(away.task_in(&path, "x").go(), Err(Error::Chat(_))));
-    assert_eq!(done(&agent([Reply::text("here")]).task_in(&path, "y").go().unwrap()), "here");
+    // The file is another task's: neither is done in place of the other.
+    let other = agent([Reply::text("there")]).task_in(&path, "y").go();
+    assert!(matches!(&other, Err(Error::OtherTask { begun, .. }) if begun == "x"), "{other:?}");
+    assert_eq!(done(&agent([Reply::text("here")]).task_in(&path, "x").go().unwrap()), "here");
 }

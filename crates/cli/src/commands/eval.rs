@@ -47,8 +47,15 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         }
         answer.done()?;
     }
+    let silent = report.outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
     let missed = report.bars.iter().filter(|row| !row.holds).count();
     match missed {
+        0 if silent > 0 => {
+            let cases = report.outcomes.len();
+            Err(Failure::new(format!("{silent} of {cases} cases got no answer"))
+                .at(file.display())
+                .hint("they count as 0 in the table; --json has the reasons"))
+        }
         0 => Ok(()),
         _ => Err(Failure::new(format!("{missed} of {} bars are not reached", report.bars.len()))
             .at(file.display())

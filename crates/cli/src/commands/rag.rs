@@ -2,7 +2,7 @@
 
 mod ask;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ondine_app::trace;
@@ -45,14 +45,14 @@ fn act(arguments: &Arguments<'_>, action: &str, words: &[String]) -> Result<(), 
         ("add", [folder]) => add(arguments, Some(Path::new(folder))),
         ("add", []) if arguments.on("anew") => add(arguments, None),
         ("add", _) => Err(Failure::usage("`ondine rag add` needs one FOLDER")),
-        ("search" | "ask", []) => {
+        ("search" | "ask", words) if words.iter().all(|word| word.trim().is_empty()) => {
             Err(Failure::usage(format!("`ondine rag {action}` needs a question")))
         }
         ("search", words) => search(arguments, &words.join(" ")),
         ("ask", words) => ask::run(arguments, &words.join(" ")),
         ("ls", []) => list(arguments),
         ("ls", _) => Err(Failure::usage("`ondine rag ls` takes no words")),
-        ("rm", []) => {
+        ("rm", paths) if paths.iter().any(|path| path.trim().is_empty()) || paths.is_empty() => {
             Err(Failure::usage("`ondine rag rm` needs paths, as `ondine rag ls` shows them"))
         }
         ("rm", paths) => remove(arguments, paths),
@@ -65,7 +65,10 @@ fn act(arguments: &Arguments<'_>, action: &str, words: &[String]) -> Result<(), 
 /// An index's error with what to do about it.
 fn failed(error: RagError) -> Failure {
     let hint = match &error {
-        RagError::Stopped => return Failure::interrupt(),
+        RagError::Stopped => {
+            output::note("interrupted: the index is as it was");
+            return Failure::interrupt();
+        }
         RagError::None(_) => "`ondine rag add FOLDER` makes one; --index names another place",
         RagError::Foreign(_) => "--index names a folder of its own, which need not be there yet",
         RagError::Busy(_) => "wait for the other `ondine rag`, then try again",
@@ -74,7 +77,10 @@ fn failed(error: RagError) -> Failure {
         }
         RagError::NoFolder(_) => "give the folder that holds the documents",
         RagError::Unknown(_) => "`ondine rag ls` lists what is in it",
-        _ => "the index can be made again from the documents",
+        RagError::Damaged { .. } | RagError::Keywords(_) => {
+            "remove the index's folder, and add the documents again"
+        }
+        _ => return Failure::from_error(&error),
     };
     Failure::from_error(&error).hint(hint)
 }
@@ -159,7 +165,7 @@ fn add(arguments: &Arguments<'_>, folder: Option<&Path>) -> Result<(), Failure> 
         0 => Ok(()),
         _ => Err(Failure::new(format!("{failures} documents could not be read"))
             .at(folder.display())
-            .hint("all others are in the index; --json names each with its reason")),
+            .hint("all others are in the index")),
     }
 }
 
@@ -195,20 +201,38 @@ fn name_skipped(report: &Report) {
 }
 
 /// The passages that fit a question.
-fn found(arguments: &Arguments<'_>, question: &str) -> Result<Vec<Found>, Failure> {
+fn found(arguments: &Arguments<'_>, question: &str) -> Result<Vec<Located>, Failure> {
     let embedder = embedder(arguments)?;
     let index = progress::during("opening the index", || {
         Index::open(place(arguments)?, Some(embedder)).map_err(failed)
     })?;
     let mut query = Query::new(question).k(arguments.count_or("passages", 5));
     query.below = arguments.text("below");
+    if let Some(below) = query.below.as_deref().filter(|below| !index.knows(below)) {
+        return Err(failed(RagError::Unknown(below.to_owned())));
+    }
     let span = trace::retrieval("rag", question, query.k);
     let found = span.in_scope(|| index.search(&query)).map_err(failed)?;
     trace::found(&span, &found.iter().map(|found| found.hit.clone()).collect::<Vec<_>>());
-    Ok(found)
+    let files = found.iter().map(|found| index.file_of(&found.hit.path)).collect::<Vec<_>>();
+    Ok(found.into_iter().zip(files).map(|(found, file)| Located { found, file }).collect())
 }
 
-fn hit_json(found: &Found) -> Value {
+/// A passage, and where its document lies on the disk.
+struct Located {
+    found: Found,
+    file: Option<PathBuf>,
+}
+
+impl std::ops::Deref for Located {
+    type Target = Found;
+
+    fn deref(&self) -> &Found {
+        &self.found
+    }
+}
+
+fn hit_json(found: &Located) -> Value {
     let mut hit = json!({
         "path": found.hit.path,
         "line_start": found.hit.line_start,
@@ -216,6 +240,9 @@ fn hit_json(found: &Found) -> Value {
         "score": found.hit.score,
         "text": found.hit.text,
     });
+    if let Some(file) = &found.file {
+        hit["file"] = json!(file.display().to_string());
+    }
     if !found.heading.is_empty() {
         hit["heading"] = json!(found.heading);
     }
@@ -268,6 +295,7 @@ fn list(arguments: &Arguments<'_>) -> Result<(), Failure> {
         let row = |document: &ondine_rag::Listed| {
             json!({
                 "path": document.path,
+                "file": index.file_of(&document.path).map(|file| file.display().to_string()),
                 "kind": document.kind.name(),
                 "bytes": document.bytes,
                 "passages": document.chunks,
@@ -296,10 +324,10 @@ fn list(arguments: &Arguments<'_>) -> Result<(), Failure> {
 
 fn remove(arguments: &Arguments<'_>, paths: &[String]) -> Result<(), Failure> {
     let index = Index::open(place(arguments)?, None).map_err(failed)?;
-    let mut removed = 0;
-    for path in paths {
-        removed += index.remove(path).map_err(failed)?;
+    let removed = index.remove(paths).map_err(failed)?;
+    let left = index.documents().len();
+    if arguments.on("json") {
+        return Answer::new().line(json!({ "removed": removed, "left": left }));
     }
-    output::remark(format_args!("{removed} documents removed"));
-    Ok(())
+    Answer::new().line(format_args!("{removed} removed, {left} left"))
 }

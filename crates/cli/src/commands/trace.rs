@@ -11,6 +11,11 @@ use crate::output::{self, Answer};
 /// # Errors
 /// It cannot be made.
 pub(crate) fn file(arguments: &Arguments<'_>, words: &str) -> Result<Option<TraceFile>, Failure> {
+    if let Some(path) = arguments.path("trace").filter(|path| path.exists()) {
+        return Err(Failure::new("there is a file of this name already")
+            .at(path.display())
+            .hint("a trace is not written over: name a new file"));
+    }
     let file = arguments.path("trace").map(TraceFile::create).transpose();
     let file = file.map_err(|error| Failure::from_error(&error))?;
     Ok(file.map(|file| if arguments.on(words) { file.with_words() } else { file }))

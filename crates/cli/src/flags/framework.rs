@@ -10,7 +10,8 @@ pub(super) const EVAL: CommandSpec = CommandSpec {
     name: "eval",
     about: "Hold a model against cases, with a figure and how sure it is",
     more: "FILE is a description in TOML or JSON, or cases alone, one JSON object a line:\n  \
-           {\"input\": \"The capital of France?\", \"expected\": \"Paris\", \"tags\": [\"facts\"]}\n\n\
+           {\"input\": \"The capital of France?\", \"expected\": \"Paris\", \"tags\": [\"facts\"]}\n  \
+           {\"input\": \"lights off\", \"calls\": {\"in_order\": [{\"name\": \"light_set\"}], \"most_calls\": 1}}\n\n\
            A description has cases (a list, or a file of lines), scorers (expected, exact, contains, like,\n\
            equal_json, subset_json, near, calls, judge), bars, and how the model is asked (system, schema,\n\
            pattern, tools, temperature, seed, max_tokens):\n  \
@@ -53,8 +54,10 @@ pub(super) const RAG: CommandSpec = CommandSpec {
            be read is\nnamed, the rest is indexed, and the exit code is 1. Hidden files, caches and links are \
            left out.\n\n`rag search` gives passages with file and lines, by their words and by their meaning \
            together. `rag ask` has a\nmodel (-m) answer from them and cite them; without a model that chats, the \
-           answer is the passages,\nquoted. `rag ls` lists documents, `rag rm PATH` removes some, also their text \
-           from the disk. The index\nis one folder: remove it, and it is gone.\n\nVectors are of a small table \
+           answer is the passages,\nquoted. `rag ls` lists documents. `rag rm PATH` removes some, named as `rag ls` does or by their place on \
+           the disk, also their text from the disk; what is still in an added folder comes back when that is added \
+           again. The index is one folder (.ondine-rag in the current one, or --index): remove it, and it is gone. \
+           A document of over 64 MiB and what is no text are left out.\n\nVectors are of a small table \
            in English and Chinese inside this program, or of an encoder (--embedder),\nwhich is then named each \
            time; --anew has a whole index embedded by another one.\n\nExamples:\n  \
            ondine rag add ~/notes\n  \

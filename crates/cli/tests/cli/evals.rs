@@ -105,3 +105,27 @@ fn a_missed_bar_is_a_failure_and_a_wrong_file_is_refused() {
     assert!(ran.err.contains("cut off"), "{}", ran.err);
     assert!(ran.ok().starts_with("\\u{1b}[2Jx"));
 }
+
+#[test]
+fn the_readme_s_cases_run_and_cases_without_an_answer_are_no_success() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/eval/");
+    let folder = Folder::new();
+    let (calls, capitals) = (format!("{shipped}calls.jsonl"), format!("{shipped}capitals.toml"));
+    let record = folder.path("rec.jsonl");
+    let report: Value = ondine(&["eval", &calls, "--record", &record, "--json"]).json();
+    assert_eq!(report["scores"][0]["mean"], 1.0, "{report:#}");
+    // The recording has none of these questions.
+    let ran = ondine(&["eval", &calls.replace("calls", "none"), "--replay", &record]);
+    assert!(ran.fails(1).contains("none.jsonl"));
+    fs::write(folder.path("other.jsonl"), "{\"input\": \"what?\", \"expected\": \"that\"}\n")
+        .unwrap();
+    let ran = ondine(&["eval", &folder.path("other.jsonl"), "--replay", &record]);
+    assert!(ran.fails(1).contains("1 of 1 cases got no answer"));
+    assert!(ondine(&["eval", &capitals, "--replay", &record]).fails(1).contains("bars"));
+    // A trace is not written over anything, least of all the cases.
+    let cases = folder.path("other.jsonl");
+    let before = fs::read(&cases).unwrap();
+    let ran = ondine(&["eval", &cases, "--replay", &record, "--trace", &cases]);
+    assert!(ran.fails(1).contains("already"));
+    assert_eq!(fs::read(&cases).unwrap(), before);
+}

@@ -40,8 +40,11 @@ fn a_folder_is_indexed_searched_and_asked() {
     assert!(hit["text"].as_str().unwrap().contains("vinegar") && hit["score"].as_f64().is_some());
     assert!(rag("search", &["怎么清洗水壶", "-k", "1"]).ok().starts_with("中文/水壶.md:1-3"));
     assert!(rag("search", &["dim", "lamp", "--below", "lamp.rs"]).ok().starts_with("lamp.rs:1-4"));
-    let none: Value = rag("search", &["lamp", "--below", "nowhere", "--json"]).json();
-    assert_eq!(none, serde_json::json!({ "hits": [] }));
+    assert_eq!(hit["file"], folder.path("docs/kettle.md").as_str());
+    assert!(rag("search", &["lamp", "--below", "nowhere"]).fails(1).contains("nowhere"));
+    let none: Value = rag("search", &["qqqq", "--below", "lamp.rs", "-k", "1", "--json"]).json();
+    assert!(none["hits"].as_array().unwrap().len() <= 1);
+    rag("search", &[" "]).fails(2);
 
     // droplet does not chat: the answer is the passages.
     let quoted = rag("ask", &["descale the kettle", "-k", "1"]).ok();
@@ -52,13 +55,18 @@ fn a_folder_is_indexed_searched_and_asked() {
     let object: Value = rag("ask", &["descale the kettle", "-k", "1", "--json"]).json();
     assert!(object["answer"].as_str().unwrap().contains("vinegar"));
     assert_eq!(object["citations"][0]["path"], "kettle.md");
+    assert_eq!(object["answered_by"], "passages");
     assert_eq!(object["hits"][0]["line_start"], 1);
 
     let listed: Value = rag("ls", &["--json"]).json();
     assert_eq!(listed.as_array().unwrap().len(), 3);
-    rag("rm", &["中文"]).ok();
+    assert!(rag("rm", &["lamp.rs", "nothing"]).fails(1).contains("rag ls"));
+    rag("rm", &[""]).fails(2);
+    let gone: Value = rag("rm", &["中文", "--json"]).json();
+    assert_eq!(gone, serde_json::json!({ "removed": 1, "left": 2 }));
     assert!(!rag("ls", &[]).ok().contains("水壶"));
-    assert!(rag("rm", &["nothing"]).fails(1).contains("rag ls"));
+    // By where it lies, and all of a folder.
+    assert!(rag("rm", &[&docs]).ok().contains("2 removed, 0 left"));
 }
 
 #[test]
@@ -78,6 +86,17 @@ fn a_model_that_chats_answers_and_one_that_does_not_leaves_the_passages() {
         said["hits"].as_array().unwrap().len() >= 2
             && said["citations"].as_array().unwrap().is_empty()
     );
+    assert_eq!(said["answered_by"], "model");
+    let trace = folder.path("trace.jsonl");
+    let model = tiny_model(&folder);
+    let question = ["rag", "ask", "when is the kettle cleaned?", "--index", &index, "-m", &model];
+    ondine(&[&question[..], &["-n", "8", "--trace", &trace, "--full"]].concat()).ok();
+    let shown = ondine(&["trace", &trace, "--full"]).ok();
+    for part in ["retrieval", "chat", "when is the kettle cleaned?", "vinegar"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let refused = ondine(&["rag", "add", &docs, "--index", &index, "--trace", &folder.path("t")]);
+    refused.fails(2);
     let quoted = ask(&plain_model(&folder));
     assert!(quoted["answer"].as_str().unwrap().contains("> "));
     let missing = ondine(&["rag", "ask", "x", "--index", &index, "-m", "no-such.gguf"]);

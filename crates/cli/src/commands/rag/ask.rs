@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ondine_app::{Hit, trace};
 use ondine_chat::{Answer as Spoken, Chat, Event, FinishReason, Request, Sampling};
-use ondine_rag::{Found, citation, citations, fitting, messages, quoted};
+use ondine_rag::{citation, citations, fitting, messages, quoted};
 use serde_json::{Value, json};
 
-use super::{found, hit_json, place_of};
+use super::{Located, found, hit_json, place_of};
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments<'_>, question: &str) -> Result<(), Failu
     let cited = citations(&text, &hits);
     if json {
         let rows: Vec<Value> = cited.iter().map(|citation| json!(citation)).collect();
-        return answer.line(object(&text, &passages, rows));
+        return answer.line(object("model", &text, &passages, rows));
     }
     answer.line("")?;
     answer.row("")?;
@@ -75,24 +75,27 @@ fn chats(path: &Path) -> Result<bool, Failure> {
         return Ok(true);
     }
     if model::is_droplet(path) {
+        output::note(
+            "droplet does not chat: these are the passages; -m names a model that answers",
+        );
         return Ok(false);
     }
     let opened = model::open(path)?;
     let chats = opened.file.metadata.get("tokenizer.chat_template").is_some();
     if !chats {
-        output::remark("this model does not chat: the answer is the passages");
+        output::note("this model does not chat: these are the passages");
     }
     Ok(chats)
 }
 
 /// The passages as the answer.
-fn quote(arguments: &Arguments<'_>, passages: &[Found]) -> Result<(), Failure> {
+fn quote(arguments: &Arguments<'_>, passages: &[Located]) -> Result<(), Failure> {
     let hits: Vec<Hit> = passages.iter().map(|found| found.hit.clone()).collect();
     let text = quoted(&hits);
     let mut answer = Answer::new();
     if arguments.on("json") {
         let rows = (1..).zip(&hits).map(|(number, hit)| json!(citation(number, hit))).collect();
-        return answer.line(object(&text, passages, rows));
+        return answer.line(object("passages", &text, passages, rows));
     }
     if hits.is_empty() {
         output::remark("nothing was found");
@@ -102,9 +105,9 @@ fn quote(arguments: &Arguments<'_>, passages: &[Found]) -> Result<(), Failure> {
     answer.line("")
 }
 
-fn object(answer: &str, passages: &[Found], citations: Vec<Value>) -> Value {
+fn object(by: &str, answer: &str, passages: &[Located], citations: Vec<Value>) -> Value {
     let hits: Vec<Value> = passages.iter().map(hit_json).collect();
-    json!({ "answer": answer, "hits": hits, "citations": citations })
+    json!({ "answer": answer, "answered_by": by, "hits": hits, "citations": citations })
 }
 
 /// What a model says, handed on as it comes.
