@@ -12,10 +12,10 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use ondine_app::chain::{Chain, Retry, Step, StepError, ask, parallel, step, typed};
-use ondine_app::chat::{Format, Message, Prompt, Request};
-use ondine_app::graph::{END, Graph, GraphError, Way};
-use ondine_app::{Llm, Reply, ScriptedModel};
+use ondine::app::chain::{Chain, Retry, Step, StepError, ask, parallel, step, typed};
+use ondine::app::chat::{Format, Message, Prompt, Request};
+use ondine::app::graph::{END, Graph, GraphError, Way};
+use ondine::app::{Llm, Reply, ScriptedModel};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -130,7 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let chain = digest(&llm);
     std::fs::write(folder.join("digest.svg"), chain.drawing().svg())?;
     std::fs::write(folder.join("digest.mmd"), chain.drawing().mermaid())?;
-    let tell = |event: &ondine_app::chain::Event| eprintln!("{:28} {:?}", event.path, event.what);
+    let tell = |event: &ondine::app::chain::Event| eprintln!("{:28} {:?}", event.path, event.what);
     let digest = chain.go(REPORT.into()).journal(folder.join("digest")).listen(tell).end()?;
     println!("{} ({})", digest.chinese, digest.words.join(", "));
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ondine_app::company::{Artifacts, Bench, BenchError, Tested};
+use ondine::app::company::{Artifacts, Bench, BenchError, Tested};
 
 use crate::RULES;
 

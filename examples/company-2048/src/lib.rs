@@ -5,7 +5,7 @@
 mod bench;
 pub mod scripted;
 
-use ondine_app::company::Task;
+use ondine::app::company::Task;
 
 pub use bench::RustBench;
 

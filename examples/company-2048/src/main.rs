@@ -3,40 +3,18 @@
 //! ```text
 //! cargo run -p company-2048                                                  # roles that are functions
 //! cargo run --release -p company-2048 -- --model model.gguf --run-its-code   # a model of this machine
-//! ONDINE_TOKEN=… cargo run -p company-2048 -- --model http://127.0.0.1:11435 --run-its-code
+//! ONDINE_TOKEN=… cargo run -p company-2048 -- --model ondine --run-its-code   # the daemon; or https://host/v1
 //! ```
 //!
 //! With a real model, what it writes is compiled and run on this machine: the flag says that you know.
 //! What the code can do is bounded as `bench.rs` says. `--keep FOLDER` keeps every version of every file.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use company_2048::{RustBench, scripted, task};
-use ondine::chat::{Answer, Chat, ChatError, Model, Request, Sink};
-use ondine_app::Llm;
-use ondine_app::company::{Artifacts, Company};
-
-/// The device's model, as somebody who answers.
-struct OfDevice(ondine::Device);
-
-impl Chat for OfDevice {
-    fn start(&self, request: Request, sink: Sink) -> Result<(), ChatError> {
-        self.0.chat().start(request, sink)
-    }
-
-    fn count_tokens(&self, request: &Request) -> Result<usize, ChatError> {
-        self.0.chat().count_tokens(request)
-    }
-
-    fn models(&self) -> Vec<Model> {
-        self.0.chat().models()
-    }
-
-    fn ask(&self, request: Request) -> Result<Answer, ChatError> {
-        self.0.chat().ask(request)
-    }
-}
+use ondine::Open;
+use ondine::app::Llm;
+use ondine::app::company::{Artifacts, Company};
 
 fn main() -> ExitCode {
     match make() {
@@ -72,12 +50,7 @@ fn make() -> Result<bool, Box<dyn std::error::Error>> {
                     .into(),
             );
         }
-        Some(url) if url.starts_with("http") => {
-            let device =
-                ondine::connect_to(&url, &std::env::var("ONDINE_TOKEN").unwrap_or_default())?;
-            Llm::new(Arc::new(OfDevice(device)))
-        }
-        Some(path) => Llm::new(Arc::new(OfDevice(ondine::open(path)?))),
+        Some(model) => Llm::open(&model)?,
     };
     let artifacts = match keep {
         Some(folder) => Artifacts::in_folder(folder)?,

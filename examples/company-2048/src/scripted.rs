@@ -7,8 +7,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use ondine_app::chat::{ChatError, Prompt, Request};
-use ondine_app::{Llm, Reply, ScriptedModel};
+use ondine::app::chat::{ChatError, Prompt, Request};
+use ondine::app::{Llm, Reply, ScriptedModel};
 use serde_json::json;
 
 /// The program as the writer knows it.

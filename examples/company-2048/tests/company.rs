@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use company_2048::{RULES, RustBench, scripted, task};
-use ondine_app::company::{Artifacts, Bench, BenchError, Company, Made, Tested};
+use ondine::app::company::{Artifacts, Bench, BenchError, Company, Made, Tested};
 
 fn make(defects: &[&str], bench: &dyn Bench, feedback: bool) -> (Made, Company) {
     let mut company = Company::new(&scripted::company(defects), Artifacts::in_memory());

@@ -7,13 +7,11 @@
 use ondine::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut words = std::env::args().skip(1);
-    let llm = Llm::open(&words.next().ok_or("usage: embed MODEL.gguf TEXT…")?)?;
-    let texts: Vec<String> = words.collect();
-    let vectors = llm.vectors(&texts)?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (model, texts) = words.split_first().ok_or("usage: embed MODEL.gguf TEXT…")?;
+    let vectors = Llm::open(model)?.vectors(texts)?;
     for (text, vector) in texts.iter().zip(&vectors) {
-        let alike: f32 = vector.iter().zip(&vectors[0]).map(|(a, b)| a * b).sum();
-        println!("{alike:.3} {text}");
+        println!("{:.3} {text}", vector.iter().zip(&vectors[0]).map(|(a, b)| a * b).sum::<f32>());
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use ondine_rag::{Embedder, Index, Query};
+use ondine::rag::{Embedder, Index, Query};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);

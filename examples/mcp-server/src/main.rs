@@ -9,8 +9,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ondine_app::{Context, Effect, Tool, ToolError, ToolSpec};
-use ondine_mcp::Offer;
+use ondine::app::{Context, Effect, Tool, ToolError, ToolSpec};
+use ondine::mcp::Offer;
 use serde_json::{Value, json};
 
 /// Counts what a text has.

@@ -1,8 +1,8 @@
 //! The example, started and asked as an agent of ours would.
 
-use ondine_app::chat::ToolCall;
-use ondine_app::{Bounds, Context, Effect, Outcome, perform};
-use ondine_mcp::{Client, Limits, Program, Trust};
+use ondine::app::chat::ToolCall;
+use ondine::app::{Bounds, Context, Effect, Outcome, perform};
+use ondine::mcp::{Client, Limits, Program, Trust};
 use serde_json::json;
 
 #[test]

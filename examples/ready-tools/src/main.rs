@@ -10,9 +10,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ondine_app::chat::ToolCall;
-use ondine_app::{Bounds, Chosen, Context, ToolSet, perform};
-use ondine_tools::{
+use ondine::app::chat::ToolCall;
+use ondine::app::{Bounds, Chosen, Context, ToolSet, perform};
+use ondine::tools::{
     CodeLimits, Desktop, Fetch, Files, Notes, calculator, clock, code_runner, device_tools,
 };
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn ready(folder: &Path) -> Result<ToolSet, Box<dyn std::error::Error>> {
     let desktop = Desktop::open(
         folder,
-        Arc::new(|notice: &ondine_tools::device::Notice| {
+        Arc::new(|notice: &ondine::tools::device::Notice| {
             println!("it is time: {}", notice.text);
         }),
     )?;
@@ -81,7 +81,7 @@ fn shown(
     tools: &ToolSet,
     budget: usize,
     words: &str,
-) -> Result<Vec<String>, ondine_app::ToolSetError> {
+) -> Result<Vec<String>, ondine::app::ToolSetError> {
     let few = tools.clone().budgeted(budget, &[])?.choose(&mut Chosen::default(), words);
     Ok(few.iter().map(|tool| tool.spec().name.clone()).collect())
 }
@@ -89,8 +89,8 @@ fn shown(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ondine::tools::Device;
     use ondine_droplet::functions::{CLOUD, FUNCTIONS, NONE};
-    use ondine_tools::Device;
     use serde_json::json;
 
     /// Can nothing: the tools are there all the same.

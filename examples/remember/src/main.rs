@@ -13,9 +13,9 @@ use std::error::Error;
 use std::io::BufRead;
 use std::sync::Arc;
 
-use ondine_app::chat::{Message, Prompt, Request, Role};
-use ondine_app::memory::{Memory, MemoryOptions};
-use ondine_app::{Llm, Reply, ScriptedModel};
+use ondine::app::chat::{Message, Prompt, Request, Role};
+use ondine::app::memory::{Memory, MemoryOptions};
+use ondine::app::{Llm, Reply, ScriptedModel};
 use serde_json::json;
 
 /// Tokens that the model sees at once.

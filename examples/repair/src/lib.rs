@@ -25,7 +25,7 @@ pub mod shelf;
 
 use data::{Pattern, Program};
 use judge::{Judge, Verdict};
-use ondine_app::{Retrieve, RetrieveError};
+use ondine::app::{Retrieve, RetrieveError};
 
 /// Pairs that are looked at for one program.
 pub const PAIRS: usize = 5;

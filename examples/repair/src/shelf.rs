@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ondine_app::{Hit, Retrieve, RetrieveError};
-use ondine_rag::{Embedder, Index, Table};
+use ondine::app::{Hit, Retrieve, RetrieveError};
+use ondine::rag::{Embedder, Index, Table};
 
 use crate::data::Pattern;
 
