@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ondine_app::{Context, Effect, Retrieve, Tool, ToolError, ToolSpec};
+use ondine_app::{Context, Effect, FnTool, Retrieve, Tool, ToolError, ToolSpec};
 use ondine_chat::{Answer, Chat, ChatError, Embed, Message, Request};
 use ondine_mcp::{Allowance, Content, Http, McpError, Offer, Resource, ResourceError, Resources};
 use ondine_server::{Guest, Visit, http};
 use ondine_tools::device::Notice;
-use ondine_tools::{Desktop, device_tools};
+use ondine_tools::{Desktop, desktop_tools};
 use serde_json::{Value, json};
 
 use crate::commands::rag;
@@ -59,7 +59,7 @@ impl Extras {
                 |notice: &Notice| output::note(format_args!("it is time: {}", Shown(&notice.text)));
             let desktop = Desktop::open(&folder, Arc::new(told))
                 .map_err(|error| Failure::from(error).at(folder.display()))?;
-            extras.tools = device_tools(Arc::new(desktop));
+            extras.tools = desktop_tools(Arc::new(desktop));
         }
         if let Some(place) = arguments.path("rag") {
             extras.retrieve = Some(Arc::new(rag::retriever(place)?));
@@ -107,24 +107,6 @@ impl Guest for Desk {
     }
 }
 
-type Work = Box<dyn Fn(Value, &Context) -> Result<Value, ToolError> + Send + Sync>;
-
-/// A tool made of a function.
-struct Made {
-    spec: ToolSpec,
-    work: Work,
-}
-
-impl Tool for Made {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    fn call(&self, arguments: Value, context: &Context) -> Result<Value, ToolError> {
-        (self.work)(arguments, context)
-    }
-}
-
 /// A tool that changes nothing, with the arguments that it must have and those that it may have.
 fn made(
     name: &str,
@@ -142,7 +124,7 @@ fn made(
     });
     let (name, description) = (name.to_owned(), description.to_owned());
     let spec = ToolSpec { name, description, parameters, effect: Effect::Read, timeout };
-    Arc::new(Made { spec, work: Box::new(work) })
+    Arc::new(FnTool::new(spec, work))
 }
 
 fn text(arguments: &Value, name: &str) -> Result<String, ToolError> {

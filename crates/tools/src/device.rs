@@ -159,6 +159,12 @@ pub fn device_tools(device: Arc<dyn Device>) -> Vec<Arc<dyn Tool>> {
     FUNCTIONS.iter().map(|function| tool(function, device.clone())).collect()
 }
 
+/// Those of them that a desktop has a hand for; the others it would only refuse.
+pub fn desktop_tools(desktop: Arc<Desktop>) -> Vec<Arc<dyn Tool>> {
+    let done = FUNCTIONS.iter().filter(|function| desktop::DOES.contains(&function.group));
+    done.map(|function| tool(function, desktop.clone())).collect()
+}
+
 fn tool(function: &'static Function, device: Arc<dyn Device>) -> Arc<dyn Tool> {
     let fields = function.parameters.iter().map(|parameter| {
         let mut schema = json!({"type": "string"});

@@ -12,7 +12,7 @@
 //! | [`Fetch`] | `web_fetch` | the public web |
 //! | [`search()`], [`web_search`] | `search`, `web_search` | an index; one endpoint |
 //! | [`code_runner`] | `run_wasm` | nothing |
-//! | [`device_tools`] | droplet's functions, `clipboard_read`, `clipboard_write` | what the [`Device`] does |
+//! | [`device_tools`] | droplet's functions, `clipboard_read`, `clipboard_write` | what the [`Device`] does; [`desktop_tools`] are those that a desktop has a hand for |
 //!
 //! ```
 //! use ondine_app::{Bounds, Context, chat::ToolCall, perform};
@@ -44,7 +44,7 @@ mod testing;
 pub use calculator::{Fault, Worth, calculate, calculator, calculator_at};
 pub use clock::{clock, clock_of};
 pub use code::{CodeLimits, code_runner};
-pub use device::{Desktop, Device, device_tools};
+pub use device::{Desktop, Device, desktop_tools, device_tools};
 pub use fetch::{Fetch, Resolve};
 pub use files::{FileLimits, Files};
 pub use notes::Notes;

@@ -36,6 +36,8 @@ const POWERS: &[Power] = &[
             "hyper",
             "axum",
             "ureq",
+            "reqwest",
+            "rmcp",
         ],
         ..power("network")
     },

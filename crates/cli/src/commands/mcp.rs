@@ -52,12 +52,15 @@ fn tools(arguments: &Arguments<'_>) -> Result<(), Failure> {
                 }
                 None => None,
             };
-            Client::endpoint(NAME, Endpoint { token, ..Endpoint::new(url) }, trust, limits)?
+            let endpoint = Endpoint { token, ..Endpoint::new(url.clone()) };
+            Client::endpoint(NAME, endpoint, trust, limits).map_err(|error| at(error, &url))?
         }
         (None, Some((program, rest))) => {
             let program = Program::new(program, rest);
             let allowed = arguments.texts("env");
-            Client::program(NAME, Program { allowed, ..program }, trust, limits)?
+            let place = command.join(" ");
+            Client::program(NAME, Program { allowed, ..program }, trust, limits)
+                .map_err(|error| at(error, &place))?
         }
         _ => {
             return Err(Failure::usage("name one server: --url URL, or a program behind --")
@@ -98,6 +101,17 @@ fn tools(arguments: &Arguments<'_>) -> Result<(), Failure> {
         answer.row(format_args!("{}  {}", Shown(&resource.uri), Shown(&resource.name)))?;
     }
     answer.done()
+}
+
+/// A greeting that failed, with the place that was greeted.
+fn at(error: McpError, place: &str) -> Failure {
+    match error {
+        McpError::Greeting { why, .. } => {
+            let error = McpError::Greeting { server: place.to_owned(), why };
+            Failure::from(error)
+        }
+        error => Failure::from(error),
+    }
 }
 
 impl From<McpError> for Failure {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use ondine_app::Cancel;
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, PaginatedRequestParams};
-use rmcp::service::{NotificationContext, RunningService, ServiceError, serve_client};
+use rmcp::service::{
+    ClientInitializeError, NotificationContext, RunningService, ServiceError, serve_client,
+};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ClientHandler, Peer, RoleClient};
 use tokio::sync::Mutex;
@@ -56,6 +58,14 @@ pub(super) struct Link {
     message_bytes: usize,
 }
 
+/// What went wrong with a greeting: of a transport's error the causes, without the names of its types.
+fn in_short(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::TransportError { error, .. } => chain(&*error.error),
+        error => chain(error),
+    }
+}
+
 impl Link {
     /// Starts or reaches a server and greets it.
     pub(super) async fn open(
@@ -84,7 +94,7 @@ impl Link {
         };
         let greeted = greeted
             .map_err(late)
-            .and_then(|greeted| greeted.map_err(|error| tame(&chain(&error), 500, false)));
+            .and_then(|greeted| greeted.map_err(|error| tame(&in_short(&error), 500, false)));
         match greeted {
             Ok(service) => Ok(Link {
                 service,

@@ -11,6 +11,7 @@ use ondine_app::{Context, ToolError};
 use serde_json::{Value, json};
 
 use super::book::{Book, Due, Event, Kind, Notice, Repeat};
+use super::functions::Group;
 use super::launch::{Launch, SystemLaunch};
 use super::ring::{Notify, Ring};
 use super::{Alarm, App, Calendar, Clipboard, Clock, Compute, Device, List, Note, Reminder, Timer};
@@ -25,6 +26,20 @@ const EVENTS_MAX: usize = 5_000;
 const ITEMS_MAX: usize = 5_000;
 /// The list that is meant where none is named.
 const LIST: &str = "list";
+
+/// What a desktop has a hand for: the methods of [`Device`] that stand below.
+pub(super) const DOES: &[Group] = &[
+    Group::Alarm,
+    Group::Timer,
+    Group::Reminder,
+    Group::Calendar,
+    Group::Clock,
+    Group::List,
+    Group::Note,
+    Group::App,
+    Group::Compute,
+    Group::Clipboard,
+];
 
 type Done = Result<Value, ToolError>;
 type Now = Arc<dyn Fn() -> Zoned + Send + Sync>;

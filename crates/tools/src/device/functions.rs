@@ -22,7 +22,7 @@ pub(super) struct Parameter {
 }
 
 /// Functions that one method of the device serves.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
     Alarm,
     Timer,

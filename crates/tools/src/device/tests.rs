@@ -261,3 +261,25 @@ fn a_desktop_does_what_it_can() {
     }
     set.tools.iter().for_each(hostile);
 }
+
+#[test]
+fn a_desktop_offers_what_it_has_a_hand_for_and_refuses_the_rest() {
+    let folder = Folder::new("offered");
+    let desk = Arc::new(Desk::default());
+    let now = utc("2026-11-22T20:00:00");
+    let clock = Arc::new(move || now.clone());
+    let desktop = Desktop::with(folder.path(), Arc::new(|_: &Notice| {}), desk, clock).unwrap();
+    let desktop = Arc::new(desktop);
+    let offered = desktop_tools(desktop.clone());
+    let names: Vec<&str> = offered.iter().map(|tool| tool.spec().name.as_str()).collect();
+    for name in ["timer_set", "note_create", "calculate", "clipboard_read"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    for (tool, function) in device_tools(desktop).iter().zip(FUNCTIONS) {
+        for arguments in every(tool, function) {
+            let done = called(tool, arguments);
+            let cannot = matches!(&done, Err(ToolError::Refused(what)) if what.starts_with("this device cannot"));
+            assert_eq!(cannot, !names.contains(&function.name), "{}: {done:?}", function.name);
+        }
+    }
+}
