@@ -327,9 +327,11 @@ impl Eval {
         let grade = |scorer: &Arc<dyn Scorer>| {
             let score = catch_unwind(AssertUnwindSafe(|| scorer.score(case, &said)));
             match score {
-                Ok(Ok(score)) => Graded { value: score.value.clamp(0.0, 1.0), why: score.why },
-                Ok(Err(error)) => Graded { value: 0.0, why: format!("not judged: {error}") },
-                Err(_) => Graded { value: 0.0, why: "the scorer panicked".into() },
+                Ok(Ok(score)) => {
+                    Graded { value: score.value.clamp(0.0, 1.0), why: score.why, judged: true }
+                }
+                Ok(Err(error)) => Graded::none(format!("not judged: {error}")),
+                Err(_) => Graded::none("the scorer panicked".into()),
             }
         };
         let grades = self.scorers.iter().map(grade).collect();
@@ -337,7 +339,7 @@ impl Eval {
     }
 
     fn failed(&self, case: &Case, error: &str, took_s: f64) -> Outcome {
-        let grade = Graded { value: 0.0, why: error.to_owned() };
+        let grade = Graded::none(error.to_owned());
         let grades = vec![grade; self.scorers.len()];
         Outcome { case: case.clone(), said: None, error: Some(error.to_owned()), grades, took_s }
     }

@@ -35,6 +35,16 @@ pub struct Graded {
     pub value: f64,
     /// What is wrong, where something is; a judge's reason.
     pub why: String,
+    /// Whether there was anything to judge, and the scorer could. Where not, the score is 0 and counts: who
+    /// cannot be judged has not shown anything.
+    pub judged: bool,
+}
+
+impl Graded {
+    /// No judgement, and why.
+    pub(super) fn none(why: String) -> Graded {
+        Graded { value: 0.0, why, judged: false }
+    }
 }
 
 /// A figure over many cases.
@@ -134,6 +144,14 @@ impl Report {
         self.scores.iter().find(|score| score.name == name)
     }
 
+    /// How many cases have a score that nobody judged: no answer came, or a scorer failed.
+    pub fn unjudged(&self) -> usize {
+        let all = |outcome: &&Outcome| {
+            outcome.error.is_some() || outcome.grades.iter().any(|grade| !grade.judged)
+        };
+        self.outcomes.iter().filter(all).count()
+    }
+
     /// Whether every bar is reached.
     ///
     /// # Errors
@@ -157,7 +175,10 @@ impl Report {
             let grades = self.names.iter().zip(&outcome.grades);
             let grades: serde_json::Map<String, Value> = grades
                 .map(|(name, grade)| {
-                    (name.clone(), json!({ "score": grade.value, "why": grade.why }))
+                    (
+                        name.clone(),
+                        json!({ "score": grade.value, "why": grade.why, "judged": grade.judged }),
+                    )
                 })
                 .collect();
             let said = outcome.said.as_ref();

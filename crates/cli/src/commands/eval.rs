@@ -47,12 +47,12 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
         }
         answer.done()?;
     }
-    let silent = report.outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
+    let silent = report.unjudged();
     let missed = report.bars.iter().filter(|row| !row.holds).count();
     match missed {
         0 if silent > 0 => {
             let cases = report.outcomes.len();
-            Err(Failure::new(format!("{silent} of {cases} cases got no answer"))
+            Err(Failure::new(format!("{silent} of {cases} cases were not answered or not judged"))
                 .at(file.display())
                 .hint("they count as 0 in the table; --json has the reasons"))
         }

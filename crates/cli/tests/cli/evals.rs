@@ -120,7 +120,7 @@ fn the_readme_s_cases_run_and_cases_without_an_answer_are_no_success() {
     fs::write(folder.path("other.jsonl"), "{\"input\": \"what?\", \"expected\": \"that\"}\n")
         .unwrap();
     let ran = ondine(&["eval", &folder.path("other.jsonl"), "--replay", &record]);
-    assert!(ran.fails(1).contains("1 of 1 cases got no answer"));
+    assert!(ran.fails(1).contains("1 of 1 cases were not answered"));
     assert!(ondine(&["eval", &capitals, "--replay", &record]).fails(1).contains("bars"));
     // A trace is not written over anything, least of all the cases.
     let cases = folder.path("other.jsonl");
