@@ -112,7 +112,7 @@ impl Agent {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use ondine_app::{Agent, Ended, Llm, Reply, ScriptedModel, ToolSet, tool};
+    /// # use ondine_app::{Agent, Ended, Llm, Reply, ScriptedModel, ToolSet, tool, tools};
     /// /// Adds two numbers.
     /// #[tool(effect = read)]
     /// fn add(
@@ -124,7 +124,7 @@ impl Agent {
     ///     a + b
     /// }
     /// # let llm = Llm::new(Arc::new(ScriptedModel::new([Reply::text("Five.")])));
-    /// let set = ToolSet::of([Arc::new(add) as _])?.budgeted(600, &[])?;
+    /// let set = ToolSet::of(tools![add])?.budgeted(600, &[])?;
     /// let ended = Agent::new("clerk", llm).toolset(set).task("add 2 and 3").go()?;
     /// assert!(matches!(ended, Ended::Done { .. }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,11 +1,20 @@
 //! Why there is no answer. Each says what a person can do about it.
 
+/// What is asked for, and what there is of that kind; a name that was left out is none.
+fn no_model(name: &str, known: &[String]) -> String {
+    match (name, known) {
+        ("", []) => "there is no model of that kind".to_owned(),
+        (name, []) => format!("there is no model {name:?}, and none of that kind"),
+        (name, known) => format!("there is no model {name:?}; there are: {}", known.join(", ")),
+    }
+}
+
 /// Why there is no answer, or no end to it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChatError {
     /// No model of this name.
-    #[error("there is no model {name:?}; there are: {}", known.join(", "))]
+    #[error("{}", no_model(name, known))]
     NoModel {
         /// What was asked for.
         name: String,

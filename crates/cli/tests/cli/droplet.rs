@@ -37,7 +37,7 @@ fn check_call(request: &str, object: &Value) {
 #[test]
 fn the_readme_is_right() {
     let page = include_str!("../../../../README.md");
-    let command = format!("-- run \"{REQUEST}\"\n```\n\n```\n");
+    let command = format!("-- run \"{REQUEST}\"\n```\n\n```text\n");
     let shown = page.split(&command).nth(1).and_then(|rest| rest.lines().next());
     let shown = shown.expect("the first block after the first command");
     let line = ondine(&["run", REQUEST]).ok();

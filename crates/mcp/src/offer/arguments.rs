@@ -76,11 +76,11 @@ impl<'a> Checker<'a> {
             if count(least).is_some_and(|least| has < least)
                 || count(most).is_some_and(|most| has > most)
             {
-                let bounds = (count(least).unwrap_or(0), count(most).unwrap_or(u64::MAX));
-                return Err(format!(
-                    "{place}: {has} {what}, {} to {} are wanted",
-                    bounds.0, bounds.1
-                ));
+                let least = count(least).unwrap_or(0);
+                return Err(match count(most) {
+                    Some(most) => format!("{place}: {has} {what}, {least} to {most} are wanted"),
+                    None => format!("{place}: {has} {what}, at least {least} are wanted"),
+                });
             }
             Ok(())
         };
