@@ -127,7 +127,8 @@ impl RustBench {
             }
         }
         let mut tests = Command::new(home.join("rules"));
-        tests.env_clear().args(["--test-threads", "2"]);
+        // One after the other, so that what is read of the failures does not hang on which ended first.
+        tests.env_clear().args(["--test-threads", "1"]);
         let (status, mut said) = within(&mut tests, home, RUN)?;
         if status.is_none() {
             said = format!("the tests did not end within {RUN:?}\n{said}");
