@@ -38,7 +38,7 @@ def main():
     with open(WORK / "fixture.json", "w", encoding="utf-8") as f:
         json.dump(fixture, f, ensure_ascii=False, separators=(",", ":"))
         f.write("\n")
-    print(f"{count} rows of {width}: {len(head + body) / 2**20:.2f} MiB, {HERE.name}/work/table.bin")
+    print(f"{count} rows of {width}: {len(head + body) / 2**20:.2f} MiB, in {WORK.name}/table.bin")
 
 
 if __name__ == "__main__":
