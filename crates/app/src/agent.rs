@@ -295,6 +295,11 @@ impl Agent {
         })
     }
 
+    /// The member with the role of this name.
+    fn of(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.role.name == name)
+    }
+
     fn first(&mut self) -> &mut Member {
         &mut self.members[0]
     }
@@ -331,7 +336,7 @@ impl Agent {
             }
         }
         for role in run.cast() {
-            let Some(member) = self.members.iter().find(|m| m.role.name == role.name) else {
+            let Some(member) = self.of(&role.name) else {
                 return wrong(&role.name, "the run has it, and it is not here".into());
             };
             for spec in &role.tools {

@@ -804,6 +804,12 @@ mod tests {
     ];
 
     #[test]
+    fn paragraphs_flow_and_lists_stay_lists() {
+        let text = "One\ntwo.\n\nExamples:\n  a\n  b\nAfter\nit.";
+        assert_eq!(flowing(text), "One two.\n\nExamples:\n  a\n  b\nAfter it.");
+    }
+
+    #[test]
     fn every_promise_is_in_the_help() {
         let mut parser = parser();
         parser.build();

@@ -25,7 +25,7 @@ use crate::keywords::KeywordWriter;
 use crate::manifest::Manifest;
 use crate::segment::{Builder, DocumentRow};
 use crate::vectors::Vectors;
-use crate::view::{Passages, View, WORDS, key, read_graph, write_graph};
+use crate::view::{Passages, View, WORDS, is_of_a_state, key, read_graph, write_graph};
 
 /// Texts of one file of passages.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -133,7 +133,7 @@ impl Draft {
         let documents = self.view.passages.segments.iter().flat_map(|segment| &segment.documents);
         let lies_there = |document: &&DocumentRow| {
             let root = Path::new(&self.view.manifest.roots[usize::from(document.root)].folder);
-            let file = root.join(&document.path);
+            let file = self.view.file(document);
             // What is above an added folder does not name it.
             places.iter().any(|place| place.starts_with(root) && file.starts_with(place))
         };
@@ -345,8 +345,7 @@ fn sweep(folder: &Path, manifest: &Manifest) -> Result<(), RagError> {
         let entry = entry.map_err(at(folder, "list the folder"))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        let ours = ["p-", "g-", "state-"].iter().any(|begin| name.starts_with(begin));
-        if ours && !living.contains(name) {
+        if is_of_a_state(name) && !living.contains(name) {
             fs::remove_file(entry.path()).map_err(at(&entry.path(), "remove an old file"))?;
         }
     }

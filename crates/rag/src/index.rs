@@ -115,6 +115,8 @@ impl Query {
 pub struct Found {
     /// The passage.
     pub hit: Hit,
+    /// Where its document lies on the disk, or lay when it was read.
+    pub file: PathBuf,
     /// The headings it stands under, or the signatures of code.
     pub heading: String,
     /// The page it begins on, where there are pages.
@@ -135,6 +137,8 @@ pub trait Rerank: Send + Sync {
 pub struct Listed {
     /// What hits call it.
     pub path: String,
+    /// Where it lies on the disk, or lay when it was read.
+    pub file: PathBuf,
     /// What it is.
     pub kind: Kind,
     /// Its bytes when it was read.
@@ -215,14 +219,6 @@ impl Index {
         self.refresh()
     }
 
-    /// Where a document lies on the disk, by the path that hits call it.
-    pub fn file_of(&self, path: &str) -> Option<PathBuf> {
-        let view = self.view();
-        let document = view.passages.document(*view.paths.get(path)?)?;
-        let root = &view.manifest.roots[usize::from(document.root)].folder;
-        Some(Path::new(root).join(&document.path))
-    }
-
     /// Whether there is a document of this path, or one in a folder of it.
     pub fn knows(&self, path: &str) -> bool {
         self.view().paths.keys().any(|shown| is_below(shown, path))
@@ -234,7 +230,7 @@ impl Index {
         let listed = view.paths.iter().filter_map(|(path, id)| {
             let document = view.passages.document(*id)?;
             let (kind, bytes, chunks) = (document.kind, document.bytes, document.chunks as usize);
-            Some(Listed { path: path.clone(), kind, bytes, chunks })
+            Some(Listed { path: path.clone(), file: view.file(document), kind, bytes, chunks })
         });
         listed.collect()
     }
@@ -428,7 +424,8 @@ fn found(view: &View, key: u64, score: f64) -> Result<Found, RagError> {
         score,
         text: chunk.text,
     };
-    Ok(Found { hit, heading: chunk.heading, page: chunk.page })
+    let file = view.file(document);
+    Ok(Found { hit, file, heading: chunk.heading, page: chunk.page })
 }
 
 /// Makes a folder an index without anything in it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -157,10 +157,20 @@ impl View {
         Ok(View { manifest, keywords, passages, graph, paths })
     }
 
+    /// Where a document lies on the disk, or lay when it was read.
+    pub(crate) fn file(&self, document: &DocumentRow) -> PathBuf {
+        Path::new(&self.manifest.roots[usize::from(document.root)].folder).join(&document.path)
+    }
+
     /// The path of a document, as users see it.
     pub(crate) fn shown(&self, document: &DocumentRow) -> String {
         format!("{}{}", self.manifest.roots[usize::from(document.root)].label, document.path)
     }
+}
+
+/// Whether a name is that of a state's file: passages, a graph, or the state itself.
+pub(crate) fn is_of_a_state(name: &str) -> bool {
+    ["p-", "g-", "state-"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// Whether there are files of a state.
@@ -170,8 +180,7 @@ fn has_files(folder: &Path) -> Result<bool, RagError> {
     }
     for entry in std::fs::read_dir(folder).map_err(at(folder, "list the folder"))? {
         let name = entry.map_err(at(folder, "list the folder"))?.file_name();
-        let name = name.to_string_lossy();
-        if ["p-", "g-", "state-"].iter().any(|begin| name.starts_with(begin)) {
+        if is_of_a_state(&name.to_string_lossy()) {
             return Ok(true);
         }
     }

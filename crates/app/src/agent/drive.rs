@@ -225,8 +225,7 @@ impl Driver<'_> {
     /// What is asked where the role's tools have a budget: with those alone that this turn needs.
     fn narrowed(&mut self, role: usize) -> Option<Box<Request>> {
         let run = self.diary.run();
-        let name = &run.cast()[role].name;
-        let member = self.agent.members.iter().find(|member| member.role.name == *name)?;
+        let member = self.agent.of(&run.cast()[role].name)?;
         let set = member.set.as_ref()?;
         let messages = run.messages();
         // The turn's words: what was last wanted, and all that came of it.
@@ -400,13 +399,12 @@ impl Driver<'_> {
     /// The member who has a role of the run; that there is one was checked.
     fn member(&self, role: usize) -> (String, Llm) {
         let name = &self.diary.run().cast()[role].name;
-        let found = self.agent.members.iter().find(|member| member.role.name == *name);
-        (name.clone(), found.unwrap_or(&self.agent.members[0]).llm.clone())
+        (name.clone(), self.agent.of(name).unwrap_or(&self.agent.members[0]).llm.clone())
     }
 
     fn tool(&self, todo: &ToDo) -> Option<Arc<dyn Tool>> {
         let name = &self.diary.run().cast()[todo.role].name;
-        let member = self.agent.members.iter().find(|member| member.role.name == *name)?;
+        let member = self.agent.of(name)?;
         member.tools.iter().find(|tool| tool.spec().name == todo.tool).cloned()
     }
 }

@@ -2,7 +2,7 @@
 
 mod ask;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ondine_app::trace;
@@ -29,12 +29,13 @@ pub(crate) fn run(arguments: &Arguments<'_>) -> Result<(), Failure> {
     if arguments.on("anew") && action != "add" {
         return Err(Failure::usage("--anew goes with `ondine rag add`"));
     }
+    // Before the file is made: what is refused leaves nothing behind.
+    if arguments.typed("trace") && !["search", "ask"].contains(&action.as_str()) {
+        return Err(Failure::usage("--trace goes with `ondine rag search` and `ondine rag ask`"));
+    }
     let Some(trace) = commands::trace::file(arguments, "full")? else {
         return act(arguments, &action, &words);
     };
-    if !["search", "ask"].contains(&action.as_str()) {
-        return Err(Failure::usage("--trace goes with `ondine rag search` and `ondine rag ask`"));
-    }
     let done = trace.listen(|| act(arguments, &action, &words));
     trace.flushed().map_err(|error| Failure::from_error(&error))?;
     done
@@ -201,7 +202,7 @@ fn name_skipped(report: &Report) {
 }
 
 /// The passages that fit a question.
-fn found(arguments: &Arguments<'_>, question: &str) -> Result<Vec<Located>, Failure> {
+fn found(arguments: &Arguments<'_>, question: &str) -> Result<Vec<Found>, Failure> {
     let embedder = embedder(arguments)?;
     let index = progress::during("opening the index", || {
         Index::open(place(arguments)?, Some(embedder)).map_err(failed)
@@ -214,35 +215,18 @@ fn found(arguments: &Arguments<'_>, question: &str) -> Result<Vec<Located>, Fail
     let span = trace::retrieval("rag", question, query.k);
     let found = span.in_scope(|| index.search(&query)).map_err(failed)?;
     trace::found(&span, &found.iter().map(|found| found.hit.clone()).collect::<Vec<_>>());
-    let files = found.iter().map(|found| index.file_of(&found.hit.path)).collect::<Vec<_>>();
-    Ok(found.into_iter().zip(files).map(|(found, file)| Located { found, file }).collect())
+    Ok(found)
 }
 
-/// A passage, and where its document lies on the disk.
-struct Located {
-    found: Found,
-    file: Option<PathBuf>,
-}
-
-impl std::ops::Deref for Located {
-    type Target = Found;
-
-    fn deref(&self) -> &Found {
-        &self.found
-    }
-}
-
-fn hit_json(found: &Located) -> Value {
+fn hit_json(found: &Found) -> Value {
     let mut hit = json!({
         "path": found.hit.path,
         "line_start": found.hit.line_start,
         "line_end": found.hit.line_end,
         "score": found.hit.score,
         "text": found.hit.text,
+        "file": found.file.display().to_string(),
     });
-    if let Some(file) = &found.file {
-        hit["file"] = json!(file.display().to_string());
-    }
     if !found.heading.is_empty() {
         hit["heading"] = json!(found.heading);
     }
@@ -295,7 +279,7 @@ fn list(arguments: &Arguments<'_>) -> Result<(), Failure> {
         let row = |document: &ondine_rag::Listed| {
             json!({
                 "path": document.path,
-                "file": index.file_of(&document.path).map(|file| file.display().to_string()),
+                "file": document.file.display().to_string(),
                 "kind": document.kind.name(),
                 "bytes": document.bytes,
                 "passages": document.chunks,

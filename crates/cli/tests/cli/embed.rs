@@ -17,7 +17,7 @@ const MODULES: &str = r#"[{"idx":0,"path":"","type":"sentence_transformers.model
     {"idx":1,"path":"1_Pooling","type":"sentence_transformers.models.Pooling"}]"#;
 
 /// Writes a bert as Hugging Face has them: configuration, weights, words and pooling.
-fn bert_folder(folder: &Folder) -> String {
+pub(crate) fn bert_folder(folder: &Folder) -> String {
     let home = folder.path("bert");
     fs::create_dir_all(folder.path("bert/1_Pooling")).unwrap();
     folder.file("bert/config.json", CONFIG);

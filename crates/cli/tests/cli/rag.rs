@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::embed::bert_folder;
 use crate::support::{Folder, command, ondine, plain_model, tiny_model};
 
 fn documents(folder: &Folder) -> String {
@@ -97,6 +98,7 @@ fn a_model_that_chats_answers_and_one_that_does_not_leaves_the_passages() {
     }
     let refused = ondine(&["rag", "add", &docs, "--index", &index, "--trace", &folder.path("t")]);
     refused.fails(2);
+    assert!(!std::path::Path::new(&folder.path("t")).exists(), "what is refused leaves nothing");
     let quoted = ask(&plain_model(&folder));
     assert!(quoted["answer"].as_str().unwrap().contains("> "));
     let missing = ondine(&["rag", "ask", "x", "--index", &index, "-m", "no-such.gguf"]);
@@ -159,4 +161,24 @@ fn ctrl_c_leaves_the_index_as_it_was() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     let listed: Value = ondine(&["rag", "ls", "--index", &index, "--json"]).json();
     assert_eq!(listed.as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn an_encoder_of_the_engine_makes_the_vectors_where_it_is_named() {
+    let folder = Folder::new();
+    let (docs, index) = (documents(&folder), folder.path("index"));
+    let encoder = bert_folder(&folder);
+    let rag =
+        |action: &str, rest: &[&str]| ondine(&[&["rag", action, "--index", &index], rest].concat());
+    let with = ["--embedder", encoder.as_str()];
+    rag("add", &[&docs, with[0], with[1]]).ok();
+    let found: Value = rag("search", &["kettle", "--json", with[0], with[1]]).json();
+    assert_eq!(found["hits"][0]["path"], "kettle.md");
+    // Another one's vectors are not compared with these.
+    assert!(rag("search", &["kettle"]).fails(1).contains("--embedder"));
+    assert!(rag("add", &[&docs]).fails(1).contains("--anew"));
+    rag("add", &["--anew"]).ok();
+    let found: Value = rag("search", &["kettle", "--json"]).json();
+    assert_eq!(found["hits"][0]["path"], "kettle.md");
+    assert!(rag("search", &["kettle", with[0], with[1]]).fails(1).contains("--anew"));
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ondine_app::{Hit, trace};
 use ondine_chat::{Answer as Spoken, Chat, Event, FinishReason, Request, Sampling};
-use ondine_rag::{citation, citations, fitting, messages, quoted};
+use ondine_rag::{Found, citation, citations, fitting, messages, quoted};
 use serde_json::{Value, json};
 
-use super::{Located, found, hit_json, place_of};
+use super::{found, hit_json, place_of};
 use crate::failure::Failure;
 use crate::flags::Arguments;
 use crate::interrupt::Watch;
@@ -89,7 +89,7 @@ fn chats(path: &Path) -> Result<bool, Failure> {
 }
 
 /// The passages as the answer.
-fn quote(arguments: &Arguments<'_>, passages: &[Located]) -> Result<(), Failure> {
+fn quote(arguments: &Arguments<'_>, passages: &[Found]) -> Result<(), Failure> {
     let hits: Vec<Hit> = passages.iter().map(|found| found.hit.clone()).collect();
     let text = quoted(&hits);
     let mut answer = Answer::new();
@@ -105,7 +105,7 @@ fn quote(arguments: &Arguments<'_>, passages: &[Located]) -> Result<(), Failure>
     answer.line("")
 }
 
-fn object(by: &str, answer: &str, passages: &[Located], citations: Vec<Value>) -> Value {
+fn object(by: &str, answer: &str, passages: &[Found], citations: Vec<Value>) -> Value {
     let hits: Vec<Value> = passages.iter().map(hit_json).collect();
     json!({ "answer": answer, "answered_by": by, "hits": hits, "citations": citations })
 }
