@@ -6,9 +6,15 @@
 //! hold one of the few are then read in full. What is chosen is what the full product would have
 //! chosen, always: a group is left out only where it provably holds none of the `count` greatest.
 
-use super::{Arena, Cpu, Factor, Matrix, Parts, Product, Rows, Shares, Tile, lock};
-use crate::kernel::activation::Scaling;
+use super::activations::Factor;
+use super::matmul::Product;
+use super::{Cpu, lock};
+use crate::bytes::Arena;
+use crate::kernel::activation::{Scaling, Tile};
 use crate::kernel::halves;
+use crate::matrix::Matrix;
+use crate::pool::{Parts, Shares};
+use crate::rows::Rows;
 
 /// From so many bytes on an output head is read coarsely first: a smaller one stays in a cache, and
 /// there the coarse reading costs as many multiplications as it saves bytes.

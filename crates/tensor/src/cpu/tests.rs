@@ -1,10 +1,20 @@
 //! Every operation, on every instruction set and several thread counts, against its definition
 //! in double precision. Attention has its own in `attention/tests.rs`.
 
+use std::ops::Range;
+
+use super::activations::Factor;
+use super::matmul::{FEW, Product};
+use super::place::SHARES;
 use super::*;
-use crate::bytes::Bytes;
+use crate::bytes::{Arena, Bytes};
 use crate::dtype::DType;
 use crate::kernel::activation::quantise;
+use crate::kernel::panel;
+use crate::layout;
+use crate::matrix::Matrix;
+use crate::pool::Parts;
+use crate::rows::Rows;
 
 pub(super) struct Random(pub(super) u64);
 
