@@ -20,6 +20,7 @@ use half::f16;
 
 use crate::isa::Isa;
 use crate::kernel::activation::Quantised;
+use crate::kernel::opened::Opened;
 use crate::kernel::{attend, bf16_product};
 use crate::pool::Pool;
 
@@ -62,6 +63,7 @@ pub struct Cpu {
 struct Scratch {
     out: Vec<f32>,
     panels: Vec<Panel>,
+    opened: Opened,
     row: Quantised,
     attention: attend::Work,
     rounded: Vec<f16>,

@@ -24,5 +24,6 @@ pub(crate) mod element;
 pub(crate) mod float_product;
 pub(crate) mod halves;
 pub(crate) mod interleaved;
+pub(crate) mod opened;
 pub(crate) mod panel;
 pub(crate) mod rows;

@@ -10,8 +10,7 @@ use crate::isa::Isa;
 use crate::kernel::activation::{Scaling, Tile};
 use crate::kernel::bf16_product::PairPanel;
 use crate::kernel::float_product::{self, FloatPanel, Rounding};
-use crate::kernel::interleaved::{self, Opened};
-use crate::kernel::{halves, panel, rows};
+use crate::kernel::{halves, interleaved, opened, panel, rows};
 use crate::matrix::Matrix;
 use crate::pool::{Chunks, Parts, Shares};
 use crate::rows::Rows;
@@ -155,13 +154,25 @@ impl Cpu {
         activations: &Activations,
         scratch: &mut Scratch,
     ) {
-        let (isa, lanes) = (self.isa, panel::lanes(self.isa));
-        let Scratch { out, panels, .. } = scratch;
-        let Some(form) = product.form(self, tiles.len()) else {
-            for (tile, x) in tiles.iter().zip(product.tiles(activations)) {
-                product.put_tile(isa, rows.clone(), tile.clone(), x, out);
+        let (isa, lanes, w) = (self.isa, panel::lanes(self.isa), product.w);
+        let Scratch { out, opened, panels, .. } = scratch;
+        let form = match product.way(self, tiles.len()) {
+            Way::Panels(form) => form,
+            Way::AsTheyLie => {
+                for (tile, x) in tiles.iter().zip(product.tiles(activations)) {
+                    product.put_tile(isa, rows.clone(), tile.clone(), x, out);
+                }
+                return;
             }
-            return;
+            Way::Opened => {
+                opened.open(isa, w.dtype(), product.bytes_of(rows), w.row_bytes(), w.cols());
+                for (tile, x) in tiles.iter().zip(product.tiles(activations)) {
+                    out.resize(rows.len() * tile.len(), 0.0);
+                    opened.times(isa, w.dtype(), x, out);
+                    product.put(rows.clone(), tile.clone(), out);
+                }
+                return;
+            }
         };
         let groups = rows.len().div_ceil(lanes);
         if panels.len() < groups {
@@ -169,12 +180,12 @@ impl Cpu {
         }
         let group = |g: usize| rows.start + g * lanes..rows.end.min(rows.start + (g + 1) * lanes);
         for (g, panel) in panels.iter_mut().enumerate().take(groups) {
-            panel.unpack(isa, form, product.w, product.bytes_of(&group(g)), lanes);
+            panel.unpack(isa, form, w, product.bytes_of(&group(g)), lanes);
         }
         for (t, tile) in tiles.iter().enumerate() {
             out.resize(tile.len() * lanes, 0.0);
             for (g, panel) in panels.iter().enumerate().take(groups) {
-                panel.times(isa, form, product.w, activations, t, tile.len(), out);
+                panel.times(isa, form, w, activations, t, tile.len(), out);
                 let rows = group(g);
                 for (col, out) in tile.clone().zip(out.chunks_exact(lanes)) {
                     let at = col * product.width + rows.start;
@@ -188,12 +199,19 @@ impl Cpu {
     }
 }
 
+/// How the rows of a unit meet many columns.
+enum Way {
+    /// Interleaved rows, straight from their lines.
+    AsTheyLie,
+    /// Interleaved rows whose bits are dear to take apart, once taken apart.
+    Opened,
+    /// Rows of the file, in panels.
+    Panels(Form),
+}
+
 /// What a panel's weights are unpacked into.
 #[derive(Clone, Copy)]
 enum Form {
-    /// Interleaved rows whose bits are dear to take apart, as bytes.
-    Opened(Scaling),
-    /// Rows as they lie, as bytes.
     Bytes(Scaling),
     /// Pairs of bf16.
     Pairs,
@@ -204,7 +222,6 @@ enum Form {
 #[derive(Default)]
 pub(super) struct Panel {
     bytes: panel::Panel,
-    opened: Opened,
     floats: FloatPanel,
     pairs: PairPanel,
 }
@@ -213,7 +230,6 @@ impl Panel {
     fn unpack(&mut self, isa: Isa, form: Form, w: &Matrix, bytes: &[u8], lanes: usize) {
         let (dtype, row_bytes, width) = (w.dtype(), w.row_bytes(), w.cols());
         match form {
-            Form::Opened(_) => self.opened.open(isa, dtype, bytes, width),
             Form::Bytes(_) => self.bytes.unpack(isa, dtype, bytes, row_bytes, width),
             Form::Pairs => self.pairs.unpack(isa, bytes, row_bytes, lanes),
             Form::Floats(_) => self.floats.unpack(dtype, bytes, row_bytes, width, lanes),
@@ -233,7 +249,6 @@ impl Panel {
         out: &mut [f32],
     ) {
         match form {
-            Form::Opened(by) => self.opened.times(isa, w.dtype(), &x.tiles(by)[t], out),
             Form::Bytes(by) => self.bytes.times(isa, w.dtype(), &x.tiles(by)[t], out),
             Form::Pairs => self.pairs.times(isa, &x.pairs()[t], count, out),
             Form::Floats(by) => self.floats.times(isa, &x.float_tiles(by)[t], count, out),
@@ -261,17 +276,17 @@ impl<'a> Product<'a> {
         )
     }
 
-    /// What its rows are unpacked into for so many tiles of columns; `None` where they are multiplied as they lie.
-    fn form(&self, cpu: &Cpu, tiles: usize) -> Option<Form> {
-        let interleaved = self.lanes > 1;
-        let opens = interleaved && tiles > TILES && interleaved::opens(cpu.isa, self.w.dtype());
-        match self.factor() {
-            Factor::Bytes(scaling) if opens => Some(Form::Opened(scaling)),
-            _ if interleaved => None,
-            Factor::Bytes(scaling) => Some(Form::Bytes(scaling)),
-            Factor::Floats(Rounding::Bf16) if cpu.pairs => Some(Form::Pairs),
-            Factor::Floats(rounding) => Some(Form::Floats(rounding)),
+    /// How its rows meet so many tiles of columns.
+    fn way(&self, cpu: &Cpu, tiles: usize) -> Way {
+        if self.lanes > 1 {
+            let opens = tiles > TILES && opened::opens(cpu.isa, self.w.dtype());
+            return if opens { Way::Opened } else { Way::AsTheyLie };
         }
+        Way::Panels(match self.factor() {
+            Factor::Bytes(scaling) => Form::Bytes(scaling),
+            Factor::Floats(Rounding::Bf16) if cpu.pairs => Form::Pairs,
+            Factor::Floats(rounding) => Form::Floats(rounding),
+        })
     }
 
     /// The tiles of columns for quantised weights.
@@ -328,18 +343,25 @@ impl<'a> Product<'a> {
         x: &Tile,
         out: &mut Vec<f32>,
     ) {
-        let (w, lanes, count) = (self.w, self.lanes, columns.len());
+        let w = self.w;
         let bytes = self.bytes_of(&rows);
-        out.resize(rows.len() * count, 0.0);
+        out.resize(rows.len() * columns.len(), 0.0);
         match w.halves() {
             Some(_) => halves::times(isa, bytes, w.row_bytes(), x, out),
             None => interleaved::times(isa, w.dtype(), bytes, w.row_bytes(), x, out),
         }
-        for (out, first) in out.chunks_exact(lanes * count).zip(rows.step_by(lanes)) {
-            for (column, out) in columns.clone().zip(out.chunks_exact(lanes)) {
+        self.put(rows, columns, out);
+    }
+
+    /// Puts results of groups of interleaved rows, (groups, columns, LANES), into their places.
+    fn put(&self, rows: Range<usize>, columns: Range<usize>, results: &[f32]) {
+        let lanes = self.lanes;
+        let groups = results.chunks_exact(lanes * columns.len());
+        for (results, first) in groups.zip(rows.step_by(lanes)) {
+            for (column, results) in columns.clone().zip(results.chunks_exact(lanes)) {
                 let at = column * self.width + first;
                 // SAFETY: each row of a product goes to one thread, once.
-                unsafe { self.y.part(at..at + lanes) }.copy_from_slice(out);
+                unsafe { self.y.part(at..at + lanes) }.copy_from_slice(results);
             }
         }
     }

@@ -4,17 +4,13 @@
 //! broadcast operand. Nothing is shuffled and nothing is summed across lanes, which is what rows as
 //! they lie cost (`rows`): a product is little more than its multiplications, and a thread reads
 //! one stream. Taking nibbles out of a line costs a tenth of what multiplying it with a tile does, so
-//! that no panels are made here. Five or six bits come from two lines, which costs a third of a tile
-//! of twelve columns and most of a tile of four: where a prompt has many tiles, a group is
-//! [`Opened`] into a byte a weight first, and stays in the second-level cache while they pass by.
-//! (A `panel` takes rows of any format and therefore holds signed bytes; these are in 0..=63, and
-//! AVX2 adds up their products in sixteen bits.) The arithmetic is that of `panel::outer`, operation by
-//! operation: all three give the same bits.
+//! that no panels are made here; five or six bits come from two lines, and where a prompt has many tiles
+//! they are taken apart once (`opened`). The arithmetic is that of `panel::outer`, operation by operation: all
+//! three give the same bits.
 
 use crate::dtype::DType;
 use crate::isa::Isa;
 use crate::kernel::activation::Tile;
-use crate::kernel::panel;
 use crate::simd::{on, vectors};
 
 /// How far ahead of the multiplications memory is asked for, in bytes.
@@ -48,61 +44,21 @@ pub(crate) fn times(
     by_count!(1 2 3 4 5 6 7 8 12);
 }
 
-/// A group of interleaved rows, a byte a weight.
-#[derive(Default)]
-pub(crate) struct Opened {
-    /// (width / 4, LANES, 4)
-    lines: Vec<u8>,
-    /// (width / GROUP, LANES)
-    scale: Vec<f32>,
-    /// (width / 32, LANES), where the format has offsets.
-    offset: Vec<f32>,
-}
-
-/// Whether opening the type's groups is worth it for a prompt: five bits share the work of taking
-/// them apart among a tile's columns, and where those are many, it is less than that of opening.
-pub(crate) fn opens(isa: Isa, dtype: DType) -> bool {
-    match dtype {
-        DType::Q5K => panel::cols(isa) < 12,
-        DType::Q6K => true,
-        _ => false,
-    }
-}
-
-impl Opened {
-    /// Opens a group of `width` columns.
-    pub(crate) fn open(&mut self, isa: Isa, dtype: DType, group: &[u8], width: usize) {
-        let lanes = panel::lanes(isa);
-        self.lines.resize(width * lanes, 0);
-        match dtype {
-            DType::Q5K => {
-                self.scale.resize(width / 32 * lanes, 0.0);
-                self.offset.resize(width / 32 * lanes, 0.0);
-                on!(isa, open_q5_k(group, &mut self.lines, &mut self.scale, &mut self.offset));
-            }
-            DType::Q6K => {
-                self.scale.resize(width / 16 * lanes, 0.0);
-                on!(isa, open_q6_k(group, &mut self.lines, &mut self.scale));
-            }
-            _ => unreachable!("{dtype} is not opened"),
-        }
-    }
-
-    /// The products of the group's rows with a tile's columns: `out` is (columns, LANES).
-    pub(crate) fn times(&self, isa: Isa, dtype: DType, x: &Tile, out: &mut [f32]) {
-        macro_rules! by_count {
-            ($($n:literal)*) => {
-                match x.count {
-                    $($n => match dtype {
-                        DType::Q5K => on!(isa, times_opened::<$n, 32, 4>(self, x, out)),
-                        DType::Q6K => on!(isa, times_opened::<$n, 16, 2>(self, x, out)),
-                        _ => unreachable!("{dtype} is not opened"),
-                    },)*
-                    n => unreachable!("a tile of {n} columns"),
-                }
-            };
-        }
-        by_count!(1 2 4 8 12);
+/// The eight scales and the eight minimums of some rows, (8, rows) each, from the twelve bytes of each
+/// row: `quant/q4_k.rs` draws them.
+#[inline(always)]
+pub(super) fn steps_of_k(bytes: &[u8], scales: &mut [u8], mins: &mut [u8]) {
+    let four = bytes.len() / 3;
+    let (a, bytes) = bytes.split_at(four);
+    let (b, c) = bytes.split_at(four);
+    let (scales, more_scales) = scales.split_at_mut(four);
+    let (mins, more_mins) = mins.split_at_mut(four);
+    for i in 0..four {
+        let (a, b, c) = (a[i], b[i], c[i]);
+        scales[i] = a & 63;
+        mins[i] = b & 63;
+        more_scales[i] = c & 15 | a >> 2 & 48;
+        more_mins[i] = c >> 4 | b >> 2 & 48;
     }
 }
 
@@ -255,26 +211,6 @@ vectors! {
         });
     }
 
-    /// The eight scales and the eight minimums of LANES rows, (8, LANES) each, from the twelve
-    /// bytes of each row: `quant/q4_k.rs` draws them.
-    #[inline]
-    fn steps_of_k(
-        bytes: &[u8; 12 * v::LANES],
-        scales: &mut [u8; 8 * v::LANES],
-        mins: &mut [u8; 8 * v::LANES],
-    ) {
-        let (thirds, _) = bytes.as_chunks::<{ 4 * v::LANES }>();
-        let (scales, mins) =
-            (scales.as_chunks_mut::<{ 4 * v::LANES }>().0, mins.as_chunks_mut::<{ 4 * v::LANES }>().0);
-        for i in 0..4 * v::LANES {
-            let (a, b, c) = (thirds[0][i], thirds[1][i], thirds[2][i]);
-            scales[0][i] = a & 63;
-            mins[0][i] = b & 63;
-            scales[1][i] = c & 15 | a >> 2 & 48;
-            mins[1][i] = c >> 4 | b >> 2 & 48;
-        }
-    }
-
     /// Q4_K, and Q5_K whose fifth bits are bits of further lines, one for each group.
     pub(super) fn times_k<const N: usize, const FIVE: bool>(
         weights: &[u8],
@@ -299,7 +235,7 @@ vectors! {
                 let (halves, bytes) = head.split_at(4 * v::LANES);
                 let (halves, _) = halves.as_chunks::<{ 2 * v::LANES }>();
                 let (d, dmin) = (v::halves(&halves[0]), v::sub(v::zero(), v::halves(&halves[1])));
-                steps_of_k(bytes.try_into().expect("12 LANES bytes"), &mut steps, &mut mins);
+                steps_of_k(bytes, &mut steps, &mut mins);
                 let (steps, mins) = (steps.as_chunks::<{ v::LANES }>().0, mins.as_chunks::<{ v::LANES }>().0);
                 let (lines, _) = lines.as_chunks::<{ 4 * v::LANES }>();
                 let (eights, _) = lines.as_chunks::<8>();
@@ -404,127 +340,6 @@ vectors! {
                 }
             }
             finish(acc, out);
-        }
-    }
-
-    pub(super) fn open_q5_k(
-        group: &[u8],
-        lines: &mut [u8],
-        scales: &mut [f32],
-        offsets: &mut [f32],
-    ) {
-        let (mut steps, mut mins) = ([0; 8 * v::LANES], [0; 8 * v::LANES]);
-        let lines = lines.as_chunks_mut::<{ 4 * v::LANES }>().0.as_chunks_mut::<8>().0;
-        let scales = scales.as_chunks_mut::<{ v::LANES }>().0.as_chunks_mut::<8>().0;
-        let offsets = offsets.as_chunks_mut::<{ v::LANES }>().0.as_chunks_mut::<8>().0;
-        let blocks = group.as_chunks::<{ 176 * v::LANES }>().0;
-        for (((block, lines), scales), offsets) in
-            blocks.iter().zip(lines.as_chunks_mut::<8>().0).zip(scales).zip(offsets)
-        {
-            let (halves, bytes) = block.split_at(4 * v::LANES);
-            let (bytes, stored) = bytes.split_at(12 * v::LANES);
-            let (halves, _) = halves.as_chunks::<{ 2 * v::LANES }>();
-            let (d, dmin) = (v::halves(&halves[0]), v::sub(v::zero(), v::halves(&halves[1])));
-            steps_of_k(bytes.try_into().expect("12 LANES bytes"), &mut steps, &mut mins);
-            let (steps, mins) = (steps.as_chunks::<{ v::LANES }>().0, mins.as_chunks::<{ v::LANES }>().0);
-            let (eights, _) = stored.as_chunks::<{ 4 * v::LANES }>().0.as_chunks::<8>();
-            let (fifths, nibbles) = (&eights[0], &eights[1..]);
-            for (g, lines) in lines.iter_mut().enumerate() {
-                v::store(v::mul(d, v::unsigned(&steps[g])), &mut scales[g]);
-                v::store(v::mul(dmin, v::unsigned(&mins[g])), &mut offsets[g]);
-                for ((line, nibbles), fifths) in lines.iter_mut().zip(&nibbles[g / 2]).zip(fifths) {
-                    for ((w, nibbles), fifths) in line.iter_mut().zip(nibbles).zip(fifths) {
-                        *w = nibbles >> (g % 2 * 4) & 15 | (fifths >> g & 1) << 4;
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn open_q6_k(group: &[u8], lines: &mut [u8], scales: &mut [f32]) {
-        let lines = lines.as_chunks_mut::<{ 4 * v::LANES }>().0.as_chunks_mut::<64>().0;
-        let scales = scales.as_chunks_mut::<{ v::LANES }>().0.as_chunks_mut::<16>().0;
-        let blocks = group.as_chunks::<{ 210 * v::LANES }>().0;
-        for ((block, lines), scales) in blocks.iter().zip(lines).zip(scales) {
-            let (head, stored) = block.split_at(18 * v::LANES);
-            let (d, steps) = head.split_at(2 * v::LANES);
-            let d = v::halves(d.try_into().expect("LANES halves"));
-            for (scale, step) in scales.iter_mut().zip(steps.as_chunks::<{ v::LANES }>().0) {
-                v::store(v::mul(d, v::signed(step)), scale);
-            }
-            let (low, high) = stored.as_chunks::<{ 4 * v::LANES }>().0.split_at(32);
-            let halves = low.as_chunks::<16>().0.iter().zip(high.as_chunks::<8>().0);
-            for ((low, high), lines) in halves.zip(lines.as_chunks_mut::<32>().0) {
-                for (g, lines) in lines.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    for (i, line) in lines.iter_mut().enumerate() {
-                        let (low, high) = (&low[4 * (g % 4) + i], &high[4 * (g % 2) + i]);
-                        for ((w, low), high) in line.iter_mut().zip(low).zip(high) {
-                            *w = low >> (g / 4 * 4) & 15 | (high >> (g / 2 * 2) & 3) << 4;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// `RUN` is how many lines' products fit a run.
-    pub(super) fn times_opened<const N: usize, const GROUP: usize, const RUN: usize>(
-        group: &Opened,
-        x: &Tile,
-        out: &mut [f32],
-    ) {
-        let groups = 256 / GROUP;
-        let (lines, _) = group.lines.as_chunks::<{ 4 * v::LANES }>();
-        let (scales, _) = group.scale.as_chunks::<{ v::LANES }>();
-        let (offsets, _) = group.offset.as_chunks::<{ v::LANES }>();
-        let (quads, x_scales, starts) = (x.quads::<N>(), x.scales::<N>(), x.starts_q6_k::<N>());
-        let (x_sums, _) = x.sums32.as_chunks::<N>();
-        let mut acc = [v::zero(); N];
-        let blocks = lines.as_chunks::<64>().0.iter().zip(quads.as_chunks::<64>().0);
-        for (b, ((lines, quads), scales)) in blocks.zip(scales.chunks_exact(groups)).enumerate() {
-            let (mut part, x_scale) = ([v::zero(); N], &x_scales[8 * b]);
-            for (g, ((lines, quads), scale)) in (lines.chunks_exact(GROUP / 4))
-                .zip(quads.chunks_exact(GROUP / 4))
-                .zip(scales)
-                .enumerate()
-            {
-                let mut sums: [_; N] = std::array::from_fn(|j| {
-                    v::isplat(if GROUP == 16 { starts[b * groups + g][j] } else { 0 })
-                });
-                for (lines, quads) in lines.chunks_exact(RUN).zip(quads.chunks_exact(RUN)) {
-                    let mut runs: [_; N] = std::array::from_fn(|j| v::open(sums[j]));
-                    for (line, quads) in lines.iter().zip(quads) {
-                        let line = v::small(line);
-                        for j in 0..N {
-                            runs[j] = v::dot4_small(runs[j], line, quads[j]);
-                        }
-                    }
-                    for j in 0..N {
-                        sums[j] = v::close(sums[j], runs[j]);
-                    }
-                }
-                let scale = v::load(scale);
-                if GROUP == 16 {
-                    for j in 0..N {
-                        part[j] = v::mul_add(v::to_f32(sums[j]), scale, part[j]);
-                    }
-                    continue;
-                }
-                let offset = v::load(&offsets[8 * b + g]);
-                for j in 0..N {
-                    let both = v::mul(scale, v::splat(x_scale[j]));
-                    acc[j] = v::mul_add(v::to_f32(sums[j]), both, acc[j]);
-                    acc[j] = v::mul_add(offset, v::splat(x_sums[8 * b + g][j]), acc[j]);
-                }
-            }
-            if GROUP == 16 {
-                for j in 0..N {
-                    acc[j] = v::mul_add(part[j], v::splat(x_scale[j]), acc[j]);
-                }
-            }
-        }
-        for (acc, out) in acc.into_iter().zip(out.as_chunks_mut::<{ v::LANES }>().0) {
-            v::store(acc, out);
         }
     }
 }
