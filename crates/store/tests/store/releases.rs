@@ -225,7 +225,7 @@ fn up_04_the_file_must_be_what_was_signed() {
         ("no length", whole(Page { unmeasured: true, ..page() }), |error| {
             matches!(error, StoreError::NoLength { .. })
         }),
-        ("an endless one", whole(Page::new(vec![b'x'; 8 << 20])), size),
+        ("an endless one", whole(Page::new(vec![b'x'; 64 << 20])), size),
         ("cut", Page { cut_after: Some(3), ..page() }, cut),
         ("cut, in one piece", whole(Page { cut_after: Some(3), ..page() }), cut),
         ("elsewhere", Page::redirect("ftp://127.0.0.1/m.gguf"), |error| {
@@ -242,7 +242,9 @@ fn up_04_the_file_must_be_what_was_signed() {
         assert!(expected(&error), "{what}: {error}");
         is_empty(&scene.store);
         let sent = scene.server.sent.load(std::sync::atomic::Ordering::SeqCst) - before;
-        assert!(sent < 4 << 20, "{what}: {sent} bytes were let in");
+        // What the server could send: the system's buffers between the two take some of it, up to ten
+        // mebibytes where it lets them grow.
+        assert!(sent < 32 << 20, "{what}: {sent} bytes were let in");
     }
     scene.server.put("/m.gguf", page());
     holds(&scene.store, &scene.pull().unwrap(), CONTENT);
